@@ -1,0 +1,1 @@
+//! Floor 2: streams to servers.

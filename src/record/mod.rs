@@ -1,0 +1,8 @@
+//! Floor 2: the recorder: bounded senders, and the one writer of a run directory.
+//!
+//! Replay, upgrade steps and probes hold a [`Recorder`] each and never call one another; the writer thread puts what
+//! they send into the run directory.
+
+mod sender;
+
+pub use sender::{Item, Recorder, channel};

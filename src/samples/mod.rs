@@ -1,0 +1,3 @@
+//! Floor 1: samples and their Parquet files.
+
+pub mod sample;

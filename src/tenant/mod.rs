@@ -1,0 +1,1 @@
+//! Floor 2: rules that say whose a statement is.

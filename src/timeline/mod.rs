@@ -1,0 +1,151 @@
+//! Floor 1: the timeline (`timeline.jsonl`): what the rehearsal did, and when.
+//!
+//! Takes and gives one JSON object a line; a reader stops at a torn last line, since a killed run may leave one. Must
+//! not know who makes the events.
+
+use serde::{Deserialize, Serialize};
+
+/// The version that stands in the first event.
+pub const VERSION: u32 = 1;
+
+/// One line: when (microseconds since the run started) and what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEvent {
+    pub at_us: u64,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// A phase of the run; a request belongs to the phase of its due time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Warmup,
+    Before,
+    Upgrade,
+    After,
+}
+
+impl Phase {
+    /// In the order in which they happen.
+    pub const ALL: [Self; 4] = [Self::Warmup, Self::Before, Self::Upgrade, Self::After];
+
+    /// The written name, as in scenarios and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warmup => "warmup",
+            Self::Before => "before",
+            Self::Upgrade => "upgrade",
+            Self::After => "after",
+        }
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    Ok,
+    Failed,
+    TimedOut,
+    Cancelled,
+}
+
+impl StepOutcome {
+    /// The written name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What happened. Names are past tense.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// Always the first line.
+    RunStarted {
+        version: u32,
+    },
+    PhaseStarted {
+        phase: Phase,
+    },
+    PhaseEnded {
+        phase: Phase,
+    },
+    /// Steps are numbered from 0; a sub-step names its parent.
+    StepStarted {
+        step: u32,
+        parent: Option<u32>,
+        name: String,
+    },
+    /// `detail` is the reason of a failure, pg_upgrade's own words where it has some.
+    StepEnded {
+        step: u32,
+        outcome: StepOutcome,
+        detail: Option<String>,
+    },
+    /// A server that clients can reach: `side` is `before` or `after` the upgrade.
+    ServerSeen {
+        side: Side,
+        version: String,
+    },
+    /// From now on clients that connect reach `server` (`old` or `new`).
+    EndpointSwitched {
+        endpoint: String,
+        server: String,
+    },
+    /// Every second: the tenants (index) that have requests in flight, and since when the oldest was sent.
+    InFlight {
+        tenants: Vec<(u32, u64)>,
+    },
+    /// Every second: CPU time of this process in the last second, in thousandths of one core.
+    GeneratorCpu {
+        used_millicores: u32,
+        allowed_millicores: u32,
+    },
+    /// The tool itself did not run between these moments: a heartbeat came late.
+    GeneratorBlind {
+        started_us: u64,
+        ended_us: u64,
+    },
+    /// Every captured session has come to its end: nothing is offered from here on.
+    WorkloadEnded {
+        offered: u64,
+    },
+    Interrupted {
+        signal: String,
+    },
+    /// Always the last line of a run that was not killed. `complete` when every phase was seen to its end.
+    RunEnded {
+        complete: bool,
+    },
+}
+
+/// A side of the upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    Before,
+    After,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let event = TimelineEvent {
+            at_us: 12,
+            what: What::StepEnded { step: 3, outcome: StepOutcome::Failed, detail: Some("no".into()) },
+        };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(line, r#"{"at_us":12,"event":"step_ended","step":3,"outcome":"failed","detail":"no"}"#);
+        assert_eq!(serde_json::from_str::<TimelineEvent>(&line).unwrap(), event);
+    }
+}
