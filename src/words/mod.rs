@@ -1,6 +1,7 @@
 //! Floor 0: the words that every other module uses. Pure values; no I/O, no clock but the one handed in.
 
 pub mod class;
+pub mod exit;
 pub mod ids;
 pub mod limits;
 pub mod sqlstate;

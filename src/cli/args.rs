@@ -1,0 +1,177 @@
+//! What can be typed: the commands, their arguments and their help texts.
+//!
+//! Takes the command line and gives plain values. Must not know what the commands do.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes, the first that holds:
+  2    usage, scenario or input error
+  130  interrupted; a partial report is still written
+  5    an acknowledged write was lost
+  4    an upgrade step failed
+  1    an objective was missed
+  3    inconclusive: the measurement does not allow a verdict
+  0    passed";
+
+/// Rehearse a PostgreSQL major-version upgrade under replayed production traffic, and measure every tenant's downtime.
+#[derive(Debug, Parser)]
+#[command(name = "pgrehearse", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn server logs into a workload
+    #[command(subcommand)]
+    Capture(Capture),
+    /// Look at a workload file
+    #[command(subcommand)]
+    Workload(Workload),
+    /// Validate a scenario and print the resolved plan; starts nothing
+    Check(Check),
+    /// Rehearse: replay the workload while the upgrade runs, measure, and judge
+    Run(Run),
+    /// Make the report of a run directory again, in any format
+    Report(Report),
+    /// Judge a run directory again, with other objectives
+    Gate(Gate),
+    /// Find or install PostgreSQL servers
+    #[command(subcommand)]
+    Postgres(Postgres),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Capture {
+    /// Capture from server logs: csvlog of PostgreSQL 12 to 18
+    Log(CaptureLog),
+}
+
+#[derive(Debug, Args)]
+pub struct CaptureLog {
+    /// Log files in any order; - reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The workload to write; a name that ends in .zst is compressed
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Format of the files
+    #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
+    pub format: LogFormat,
+    /// What names a statement's tenant: database, user, application_name, schema or tag:KEY. Given several times, the
+    /// first that has a value wins
+    #[arg(long = "tenant-by", value_name = "RULE", default_value = "database")]
+    pub tenant_by: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Auto,
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Workload {
+    /// Sessions, statements, tenants, rate, classes and what was skipped
+    Info {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The scenario (TOML)
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// Override a key, such as upgrade.mode=copy; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The scenario (TOML)
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// The run directory to create [default: runs/NAME-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Override a key, such as upgrade.mode=copy; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Leave temporary clusters behind, stopped, and say where
+    #[arg(long)]
+    pub keep: bool,
+    /// Never install PostgreSQL: use what is there, or fail
+    #[arg(long)]
+    pub no_install: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run directory
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Text,
+    Json,
+    Html,
+    Markdown,
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub struct Gate {
+    /// The run directory
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Judge by these instead of the scenario's; may be given several times
+    #[arg(long = "objective", value_name = "TEXT")]
+    pub objectives: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Postgres {
+    /// Every PostgreSQL found: version, where, from what
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Install the pinned build of a major version (16 or 18) into the cache
+    Install {
+        #[arg(value_name = "VERSION")]
+        version: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
