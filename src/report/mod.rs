@@ -1,1 +1,3 @@
-//! Floor 6: reports.
+//! Floor 6, judging wing: what people and machines read: terminal, JSON, HTML, Markdown, JUnit.
+
+pub mod model;
