@@ -1,0 +1,255 @@
+//! A scenario with every default filled in and every path made absolute: what `check` prints and `run` carries out.
+//!
+//! Gives plain values. Must not know TOML, nor where a value was written.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::plan::{AnalyzeMode, PgUpgradeOptions, Plan, written};
+use crate::words::ids::PgMajor;
+
+/// A whole scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// As written, else the file's name without its extension.
+    pub name: String,
+    /// The scenario file, absolute. Relative paths in it are relative to its directory, where `command` steps run too.
+    pub file: PathBuf,
+    /// The texts as written; defaults are added when they are judged.
+    pub objectives: Vec<ObjectiveText>,
+    pub workload: WorkloadChoice,
+    pub staging: Staging,
+    pub upgrade: Upgrade,
+    pub phases: Phases,
+    pub clients: Clients,
+    pub probes: Probes,
+    pub trust: Trust,
+}
+
+/// An objective as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectiveText {
+    pub text: String,
+    /// Byte offset of the text's opening quote in the scenario file; none from `--set`.
+    pub offset: Option<usize>,
+}
+
+/// Which workload is replayed, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadChoice {
+    pub file: PathBuf,
+    pub speed: Speed,
+    /// Every session is replayed this many times, shifted; 1 to 65,535.
+    pub copies: u16,
+}
+
+/// The pace of the replay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// Captured time divided by this; finite and above 0.
+    Factor(f64),
+    /// As fast as it goes, a closed loop.
+    Max,
+}
+
+/// The database under test.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Staging {
+    /// Servers that pgrehearse starts and removes.
+    Local(LocalStaging),
+    /// A server that is already there and carries the disposable mark.
+    External(ExternalStaging),
+}
+
+/// A local server to find or install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerChoice {
+    pub version: PgMajor,
+    pub source: ServerSource,
+    /// The directory of `postgres` and `pg_upgrade`; overrides `source`.
+    pub bin_dir: Option<PathBuf>,
+}
+
+written! {
+    /// Where a server's binaries may come from.
+    ServerSource {
+        /// Whatever is found first; the pinned build where nothing is.
+        Any => "any",
+        /// Only the pinned build.
+        Pinned => "pinned",
+    }
+
+    /// What a client does when a request has no answer by its deadline.
+    OnDeadline {
+        /// Waits until `abandon`.
+        Wait => "wait",
+        /// Sends a cancel request.
+        Cancel => "cancel",
+        /// Closes the connection and opens another.
+        Disconnect => "disconnect",
+    }
+}
+
+/// `provider = "local"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalStaging {
+    pub server: ServerChoice,
+    /// The endpoint's port; none = any free one.
+    pub port: Option<u16>,
+    /// Lines of `postgresql.conf` for the old server; they also hold for the new one, whose own settings go on top.
+    pub settings: BTreeMap<String, String>,
+    /// In the order in which they are loaded.
+    pub load: Vec<Load>,
+    /// Data checksums of the old cluster; the new one follows it.
+    pub checksums: bool,
+    pub encoding: String,
+    pub locale: String,
+    /// The bootstrap superuser, the same on both sides.
+    pub superuser: String,
+    /// Where temporary clusters are put; none = the tool's own choice.
+    pub tmp_dir: Option<PathBuf>,
+}
+
+/// Something that fills the staging server before the rehearsal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    pub source: LoadSource,
+    /// The database that it goes to; not used by a base backup.
+    pub database: String,
+}
+
+/// What is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadSource {
+    /// A script for psql.
+    Sql(PathBuf),
+    /// An archive of `pg_dump` (custom, directory or tar), for `pg_restore`.
+    Dump(PathBuf),
+    /// A data directory or the `base.tar[.gz]` of `pg_basebackup`; it takes the place of initdb.
+    BaseBackup(PathBuf),
+    /// A program, run in the scenario's directory; a shell text is `["sh", "-c", text]` here.
+    Command(Vec<String>),
+}
+
+/// `provider = "external"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExternalStaging {
+    /// The server under test, as its administrator reaches it.
+    pub dsn: Dsn,
+    /// What a `switch` step points the endpoint at.
+    pub new_dsn: Option<Dsn>,
+    /// The environment variable with the DSN user's password.
+    pub password_env: Option<String>,
+    /// A pgpass file; none = `PGPASSFILE`, else `~/.pgpass`.
+    pub passfile: Option<PathBuf>,
+    /// Captured database to the staging server's; what is not here keeps its name.
+    pub databases: BTreeMap<String, String>,
+    /// Captured user to the staging server's; what is not here keeps its name.
+    pub users: BTreeMap<String, ExternalUser>,
+}
+
+/// The user of the staging server that stands for a captured one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalUser {
+    pub user: String,
+    /// The environment variable with the password; none = the pgpass file, or no password.
+    pub password_env: Option<String>,
+}
+
+/// A connection string. It may hold a password, so printing it shows what [`Dsn::redacted`] gives.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Dsn(String);
+
+impl Dsn {
+    /// Takes a URI (`postgresql://...`) or a key/value string.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text with its password: for the connection alone.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The text with `***` for every password; `***` alone where that cannot be told for sure.
+    pub fn redacted(&self) -> String {
+        super::secret::redact_dsn(&self.0)
+    }
+}
+
+impl fmt::Debug for Dsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl fmt::Display for Dsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+/// The upgrade and what it starts from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upgrade {
+    pub strategy: Strategy,
+    /// The target server; present where the plan needs one.
+    pub to: Option<ServerChoice>,
+    /// Lines of `postgresql.conf` for the new server, on top of the old one's.
+    pub settings: BTreeMap<String, String>,
+    /// What `pg_upgrade` and `check` steps start from.
+    pub pg_upgrade: PgUpgradeOptions,
+    pub analyze: AnalyzeMode,
+    /// What the strategy expanded to, with the inserted steps.
+    pub plan: Plan,
+}
+
+/// Where the steps come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    PgUpgrade,
+    /// Replay only.
+    None,
+    /// Written out by the scenario.
+    Steps,
+}
+
+/// Lengths of the phases; the upgrade takes as long as it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phases {
+    pub warmup: Duration,
+    pub before: Duration,
+    pub after: Duration,
+}
+
+/// How replayed clients behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// For each request at least this, and at least three times its captured duration.
+    pub deadline: Duration,
+    pub on_deadline: OnDeadline,
+    /// A request without an answer after this time is given up, whatever `on_deadline` says.
+    pub abandon: Duration,
+    pub connect_timeout: Duration,
+    /// Waits between tries to reconnect: doubled from the first to the last.
+    pub reconnect_first: Duration,
+    pub reconnect_last: Duration,
+}
+
+/// The tool's own requests, by which a quiet tenant has an answer too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probes {
+    pub enabled: bool,
+    pub interval: Duration,
+    pub deadline: Duration,
+    /// Warm connections for each fate group.
+    pub connections: u16,
+}
+
+/// When the measurement itself is not to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trust {
+    pub schedule_lag_p99: Duration,
+}
