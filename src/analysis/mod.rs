@@ -1,1 +1,3 @@
-//! Floor 4: analysis.
+//! Floor 4, judging wing: from a run directory to findings. No server, no tokio, no clock.
+
+pub mod findings;
