@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::words::phase::Phase;
+
 /// The version that stands in the first event.
 pub const VERSION: u32 = 1;
 
@@ -14,31 +16,6 @@ pub struct TimelineEvent {
     pub at_us: u64,
     #[serde(flatten)]
     pub what: What,
-}
-
-/// A phase of the run; a request belongs to the phase of its due time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    Warmup,
-    Before,
-    Upgrade,
-    After,
-}
-
-impl Phase {
-    /// In the order in which they happen.
-    pub const ALL: [Self; 4] = [Self::Warmup, Self::Before, Self::Upgrade, Self::After];
-
-    /// The written name, as in scenarios and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Warmup => "warmup",
-            Self::Before => "before",
-            Self::Upgrade => "upgrade",
-            Self::After => "after",
-        }
-    }
 }
 
 /// How a step ended.

@@ -4,5 +4,7 @@ pub mod class;
 pub mod exit;
 pub mod ids;
 pub mod limits;
+pub mod phase;
 pub mod sqlstate;
+pub mod suggest;
 pub mod time;
