@@ -25,6 +25,9 @@ pub struct RunFacts {
     pub server_before: Option<String>,
     pub server_after: Option<String>,
     pub host: HostFacts,
+    /// Where temporary clusters lay; they are gone when the run ended, unless it was told to keep them.
+    #[serde(default)]
+    pub clusters_dir: Option<String>,
     pub rules: Rules,
     /// Databases (fate groups of the primary endpoint) and endpoints behind the indices of the samples.
     pub databases: Vec<String>,
