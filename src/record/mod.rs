@@ -3,6 +3,10 @@
 //! Replay, upgrade steps and probes hold a [`Recorder`] each and never call one another; the writer thread puts what
 //! they send into the run directory.
 
+mod rundir;
 mod sender;
+mod writer;
 
+pub use rundir::{RunDir, RunDirError};
 pub use sender::{Item, Recorder, channel};
+pub use writer::{RecordError, Writer};
