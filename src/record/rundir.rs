@@ -36,9 +36,8 @@ impl RunDir {
             let path = path.to_owned();
             move |source| RunDirError::Write { path, source }
         };
-        match fs::read_dir(path) {
-            Ok(mut entries) if entries.next().is_some() => return Err(RunDirError::Occupied(path.to_owned())),
-            _ => {}
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(RunDirError::Occupied(path.to_owned()));
         }
         fs::create_dir_all(path).map_err(failed(path))?;
         for part in [layout::SAMPLES, layout::PLANS, layout::LOGS] {
