@@ -1,1 +1,22 @@
-//! Floor 1: SQL texts.
+//! Floor 1: SQL texts: splitting, classifying, folding, and the marks that name a tenant.
+//!
+//! Everything here takes `&str`, gives values, and never fails: a text that PostgreSQL would refuse still has tokens, a
+//! class and a fingerprint.
+
+mod classify;
+mod control;
+mod effect;
+mod fold;
+mod lex;
+mod relations;
+mod split;
+mod tags;
+
+pub use classify::{classify, copies_from_client};
+pub use control::{TransactionControl, transaction_control};
+pub use effect::{SessionEffect, search_path_schemas, session_effect};
+pub use fold::{fingerprint, fold};
+pub use lex::{Token, TokenKind, Tokens, tokens};
+pub use relations::{RelationName, relation_names};
+pub use split::split;
+pub use tags::comment_tags;

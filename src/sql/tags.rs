@@ -1,0 +1,5 @@
+//! stub
+/// Tags.
+pub fn comment_tags(_text: &str) -> Vec<(String, String)> {
+    Vec::new()
+}
