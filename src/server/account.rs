@@ -131,6 +131,8 @@ fn number(text: &str) -> Option<u32> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const PASSWD: &str = "# comment\nroot:x:0:0:root:/root:/bin/bash\npostgres:x:101:104:,,,:/var/lib:/bin/bash\n\
@@ -159,6 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("initdb");
         std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let stranger = Account { name: "stranger".into(), uid: 4_000_000, gid: 4_000_000, lent: true };
         let error = stranger.check_executable(&file).unwrap_err().to_string();
         let private = dir.path().canonicalize().unwrap();

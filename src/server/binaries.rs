@@ -122,7 +122,7 @@ pub enum Unusable {
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
     #[error("{origin} names \"{}\" for PostgreSQL {major}, but it cannot be used: {reason}", bin_dir.display())]
-    Named { major: PgMajor, origin: String, bin_dir: PathBuf, reason: Unusable },
+    Named { major: PgMajor, origin: String, bin_dir: PathBuf, reason: Box<Unusable> },
     #[error("PostgreSQL {major} was not found{}", looked_text(looked))]
     NotFound { major: PgMajor, looked: Vec<Rejected> },
 }
@@ -145,15 +145,23 @@ pub fn find(wanted: &Wanted, cache: &Cache, account: &Account) -> Result<Install
     let major = wanted.major;
     let inspected = |bin_dir: &Path, origin| inspect(bin_dir, origin, Some(wanted), Some(account));
     if let Some(bin_dir) = &wanted.bin_dir {
-        let named =
-            |reason| BinariesError::Named { major, origin: "the scenario".into(), bin_dir: bin_dir.clone(), reason };
+        let named = |reason| BinariesError::Named {
+            major,
+            origin: "the scenario".into(),
+            bin_dir: bin_dir.clone(),
+            reason: Box::new(reason),
+        };
         return inspected(bin_dir, Origin::Scenario).map_err(named);
     }
     if wanted.source == ServerSource::Any
         && let Some(bin_dir) = env::var_os(bin_variable(major)).filter(|dir| !dir.is_empty()).map(PathBuf::from)
     {
-        let named =
-            |reason| BinariesError::Named { major, origin: bin_variable(major), bin_dir: bin_dir.clone(), reason };
+        let named = |reason| BinariesError::Named {
+            major,
+            origin: bin_variable(major),
+            bin_dir: bin_dir.clone(),
+            reason: Box::new(reason),
+        };
         return inspected(&bin_dir, Origin::Environment).map_err(named);
     }
     let mut looked = Vec::new();

@@ -368,3 +368,44 @@ fn tail_of(text: &str) -> String {
     }
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn spec(major: u16, checksums: bool) -> ClusterSpec {
+        ClusterSpec {
+            installation: Installation {
+                version: format!("{major}.1").parse().unwrap(),
+                bin_dir: "/bin".into(),
+                origin: crate::server::binaries::Origin::Path,
+            },
+            data_dir: "/data".into(),
+            socket_dir: "/sockets".into(),
+            port: 5432,
+            settings: BTreeMap::new(),
+            checksums,
+            encoding: "UTF8".into(),
+            locale: "C".into(),
+            superuser: "postgres".into(),
+            wal_segment_bytes: None,
+            log_file: "/log".into(),
+        }
+    }
+
+    #[test]
+    fn checksums_are_said_in_the_majors_own_words() {
+        let has =
+            |major, checksums, option: &str| initdb_arguments(&spec(major, checksums)).iter().any(|o| o == option);
+        assert!(has(16, true, "--data-checksums") && has(18, true, "--data-checksums"));
+        assert!(has(18, false, "--no-data-checksums"));
+        assert!(!has(16, false, "--no-data-checksums"));
+    }
+
+    #[test]
+    fn the_tail_is_the_last_lines_that_say_something() {
+        assert_eq!(tail_of("1\n2\n3\n4\n\n5\n6\n \n"), "2\n3\n4\n5\n6");
+        assert_eq!(tail_of("\n"), "its log says nothing");
+    }
+}

@@ -23,3 +23,7 @@ pub mod process;
 pub mod registry;
 pub mod wheel;
 pub mod workspace;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Real servers of both pinned majors. Where none can be had the tests say why and pass.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::account::Account;
+use super::binaries::{Installation, Part, Wanted};
+use super::cache::Cache;
+use super::cluster::{ClusterError, ClusterSpec, LocalCluster, default_locale};
+use super::install::{Installing, obtain};
+use super::launch::Launcher;
+use super::leftovers::{clean_leftovers, end_run};
+use super::process::ProcessIdentity;
+use super::registry::{LiveRun, Registry};
+use super::workspace::{Workspace, free_port};
+use crate::scenario::plan::StopMode;
+use crate::scenario::resolved::ServerSource;
+use crate::words::ids::PgMajor;
+
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The pinned installation of a major, from the default cache; `None` (and a line on stderr) when it cannot be had.
+async fn pinned(major: u16) -> Option<Installation> {
+    let wanted = Wanted { major: PgMajor(major), bin_dir: None, source: ServerSource::Pinned, part: Part::Target };
+    let cache = Cache::locate().unwrap();
+    let account = Account::for_servers().unwrap();
+    match obtain(&wanted, &cache, &account, Installing::from_environment(), &mut |line| eprintln!("{line}")).await {
+        Ok(installation) => Some(installation),
+        Err(error) => {
+            eprintln!("SKIPPED, no PostgreSQL {major}: {error}");
+            None
+        }
+    }
+}
+
+/// A run of its own with a register in a directory of its own.
+struct Run {
+    cache_dir: tempfile::TempDir,
+    launcher: Launcher,
+    workspace: Workspace,
+}
+
+impl Run {
+    fn new(name: &str) -> Self {
+        let cache_dir = tempfile::tempdir().unwrap();
+        let run = format!("{name}-{}", std::process::id());
+        let registry = Registry::claim(&Cache::at(cache_dir.path()), &run).unwrap();
+        let launcher = Launcher::new(Account::for_servers().unwrap(), registry);
+        let workspace = Workspace::create(&launcher, None).unwrap();
+        Self { cache_dir, launcher, workspace }
+    }
+
+    fn cluster(&self, installation: Installation, settings: &[(&str, &str)]) -> LocalCluster {
+        let spec = ClusterSpec {
+            installation,
+            data_dir: self.workspace.data_dir("old").unwrap(),
+            socket_dir: self.workspace.socket_dir("old").unwrap(),
+            port: free_port().unwrap(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect::<BTreeMap<_, _>>(),
+            checksums: true,
+            encoding: "UTF8".into(),
+            locale: default_locale().into(),
+            superuser: "postgres".into(),
+            wal_segment_bytes: None,
+            log_file: self.workspace.root().join("old.log"),
+        };
+        LocalCluster::new(spec, self.launcher.clone())
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        end_run(self.launcher.registry(), false);
+    }
+}
+
+async fn a_cluster_lives_and_stops(major: u16) {
+    let Some(installation) = pinned(major).await else { return };
+    let run = Run::new(&format!("t-life-{major}"));
+    let mut cluster = run.cluster(installation, &[("max_connections", "17")]);
+    cluster.init(DEADLINE).await.unwrap();
+    let control = cluster.control_data().await.unwrap();
+    assert!(control.checksums() && control.shut_down());
+
+    cluster.start(DEADLINE).await.unwrap();
+    assert_eq!(cluster.control_data().await.unwrap().state, "in production");
+    let first = cluster.postmaster().unwrap();
+    cluster.restart(StopMode::Fast, DEADLINE).await.unwrap();
+    assert!(!first.is_alive());
+    assert_ne!(cluster.postmaster(), Some(first));
+    let (client, connection) = tokio_postgres::Config::new()
+        .host_path(&cluster.spec().socket_dir)
+        .port(cluster.spec().port)
+        .user("postgres")
+        .connect(tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let row = client.query_one("select current_setting('max_connections'), version()", &[]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "17");
+    drop(client);
+    connection.await.unwrap().unwrap();
+
+    cluster.stop(StopMode::Fast, DEADLINE).await.unwrap();
+    assert!(cluster.control_data().await.unwrap().shut_down());
+    assert_eq!(cluster.postmaster_pid(), None);
+    let root = run.workspace.root().to_path_buf();
+    drop((cluster, run));
+    assert!(!root.exists());
+}
+
+#[tokio::test]
+async fn a_16_cluster_lives_and_stops() {
+    a_cluster_lives_and_stops(16).await;
+}
+
+#[tokio::test]
+async fn an_18_cluster_lives_and_stops() {
+    a_cluster_lives_and_stops(18).await;
+}
+
+#[tokio::test]
+async fn what_stops_a_start_is_said() {
+    let Some(installation) = pinned(18).await else { return };
+    let run = Run::new("t-start");
+    let mut cluster = run.cluster(installation, &[("no_such_setting", "1")]);
+    cluster.init(DEADLINE).await.unwrap();
+    let error = cluster.start(DEADLINE).await.unwrap_err().to_string();
+    assert!(error.contains("unrecognized configuration parameter \"no_such_setting\""), "{error}");
+
+    cluster.set(BTreeMap::new()).unwrap();
+    let listener = std::net::TcpListener::bind(cluster.address()).unwrap();
+    let error = cluster.start(DEADLINE).await.unwrap_err();
+    assert!(matches!(error, ClusterError::PortTaken { port } if port == cluster.spec().port), "{error}");
+    drop(listener);
+    cluster.start(DEADLINE).await.unwrap();
+    cluster.stop(StopMode::Immediate, DEADLINE).await.unwrap();
+}
+
+/// As if the tool had been killed: the server runs on, frozen even, and the entry names an owner that is gone.
+#[tokio::test]
+async fn the_server_of_a_killed_run_is_cleaned_up_even_when_it_is_frozen() {
+    let Some(installation) = pinned(16).await else { return };
+    let run = Run::new("t-killed");
+    let mut cluster = run.cluster(installation, &[]);
+    cluster.init(DEADLINE).await.unwrap();
+    cluster.start(DEADLINE).await.unwrap();
+    let postmaster = cluster.postmaster().unwrap();
+    let children = postmaster.descendants();
+    assert!(!children.is_empty());
+    for process in children.iter().chain([&postmaster]) {
+        process.signal(rustix::process::Signal::STOP);
+    }
+    orphan(run.cache_dir.path());
+
+    let cache = Cache::at(run.cache_dir.path());
+    let cleaned = tokio::task::spawn_blocking(move || clean_leftovers(&cache)).await.unwrap();
+    assert_eq!(cleaned[0].problems, Vec::<String>::new());
+    assert_eq!((cleaned[0].processes, cleaned[0].directories), (1, 2));
+    assert!(!postmaster.is_alive() && children.iter().all(|child| !child.is_alive()));
+    assert!(!run.workspace.root().exists());
+}
+
+fn orphan(cache: &Path) {
+    let entry = std::fs::read_dir(cache.join("live")).unwrap().flatten().map(|entry| entry.path());
+    let path = entry.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
+    let mut live: LiveRun = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    live.owner = ProcessIdentity { pid: 1, started: "never".into() };
+    std::fs::write(&path, serde_json::to_vec(&live).unwrap()).unwrap();
+}
