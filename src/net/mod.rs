@@ -1,1 +1,17 @@
-//! Floor 2: streams to servers.
+//! Floor 2: streams to servers: addresses, DSNs, passwords, and how a connection is dialled.
+//!
+//! [`Dsn`] reads what a person wrote, [`Target`] is where a server listens, [`dial`] opens a [`Stream`] to it, with TLS
+//! where asked. Nothing here speaks PostgreSQL beyond the one byte that answers an SSLRequest.
+
+mod dial;
+mod dsn;
+pub mod password;
+mod secret;
+mod stream;
+mod tls;
+
+pub use dial::{Address, DialError, Target, dial};
+pub use dsn::{Dsn, DsnError};
+pub use secret::Secret;
+pub use stream::Stream;
+pub use tls::{SslMode, Tls, TlsError};

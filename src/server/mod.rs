@@ -6,23 +6,41 @@
 //! account, launch, process        who runs what, in process groups of its own
 //! registry, leftovers             what belongs to a run, and how it goes
 //! workspace, cluster              temporary clusters and their life
+//! login, authenticate, connect    how a session is opened
+//! inbox, reply, connection        a session on our own wire code: the replay's and the probes' hot path
+//! control                         a session for catalogue queries and steps
+//! endpoint, external              what clients connect to, and servers that are not ours
 //! ```
 
 pub mod account;
+mod authenticate;
 pub mod binaries;
 pub mod cache;
 pub mod cluster;
 pub mod configuration;
+pub mod connect;
+pub mod connection;
+pub mod control;
 pub mod control_data;
+pub mod endpoint;
+pub mod external;
+mod inbox;
 pub mod install;
 pub mod launch;
 pub mod leftovers;
+pub mod login;
 pub mod pinned;
 pub mod postmaster;
 pub mod process;
 pub mod registry;
+mod reply;
 pub mod wheel;
 pub mod workspace;
+
+pub use connect::{ConnectError, cancel_request, connect};
+pub use connection::Connection;
+pub use login::Login;
+pub use reply::ReplySummary;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

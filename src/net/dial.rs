@@ -1,0 +1,193 @@
+//! Where a server listens, and how a stream to it is opened.
+//!
+//! Takes an address with its TLS settings and a time limit and gives a connected [`Stream`], after the SSLRequest and
+//! the handshake where asked. Must not know who logs in.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+use tokio_rustls::TlsConnector;
+
+use super::stream::Stream;
+use super::tls::{SslMode, Tls};
+use crate::pgwire::frontend;
+
+/// A server's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `address` is the host's address where it is known without asking; `host` is also the name in the certificate.
+    Tcp { host: String, address: Option<IpAddr>, port: u16 },
+    /// The socket is `directory/.s.PGSQL.port`.
+    Unix { directory: PathBuf, port: u16 },
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Unix { directory, port } => write!(f, "{}/.s.PGSQL.{port}", directory.display()),
+        }
+    }
+}
+
+/// Where and how to reach a server. Cheap enough to clone, but meant to be shared.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub address: Address,
+    /// Unix sockets never use it, as with libpq.
+    pub tls: Tls,
+}
+
+impl Target {
+    /// A server on a Unix socket.
+    pub fn unix(directory: impl Into<PathBuf>, port: u16) -> Self {
+        Self { address: Address::Unix { directory: directory.into(), port }, tls: Tls::DISABLED }
+    }
+
+    /// A server on TCP, without TLS.
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        Self { address: Address::Tcp { host: host.into(), address: None, port }, tls: Tls::DISABLED }
+    }
+
+    /// `host` and `port` as they stand in a DSN.
+    pub fn host_and_port(&self) -> (String, u16) {
+        match &self.address {
+            Address::Tcp { host, port, .. } => (host.clone(), *port),
+            Address::Unix { directory, port } => (directory.display().to_string(), *port),
+        }
+    }
+}
+
+/// Why no stream came about.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("no connection within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    #[error("could not look up the host")]
+    Resolve(#[source] io::Error),
+    #[error("could not connect")]
+    Connect(#[source] io::Error),
+    #[error("the connection broke before TLS began")]
+    Lost(#[source] io::Error),
+    #[error("the server does not offer TLS, and sslmode asks for it")]
+    TlsNotOffered,
+    #[error("the TLS handshake failed")]
+    Handshake(#[source] io::Error),
+    #[error("the server answered 0x{0:02x} to the request for TLS")]
+    Protocol(u8),
+}
+
+/// Opens a stream to `target`, TLS included, in `within` at most.
+pub async fn dial(target: &Target, within: Duration) -> Result<Stream, DialError> {
+    let opening = async {
+        match &target.address {
+            Address::Unix { directory, port } => {
+                let path = directory.join(format!(".s.PGSQL.{port}"));
+                UnixStream::connect(path).await.map(Stream::Unix).map_err(DialError::Connect)
+            }
+            Address::Tcp { host, address, port } => {
+                let tcp = dial_tcp(host, *address, *port).await?;
+                secure(tcp, host, &target.tls).await
+            }
+        }
+    };
+    tokio::time::timeout(within, opening).await.unwrap_or(Err(DialError::TimedOut(within)))
+}
+
+/// Tries every address of the host in turn.
+async fn dial_tcp(host: &str, address: Option<IpAddr>, port: u16) -> Result<TcpStream, DialError> {
+    let addresses: Vec<SocketAddr> = match address.or_else(|| host.parse().ok()) {
+        Some(address) => vec![SocketAddr::new(address, port)],
+        None => lookup_host((host, port)).await.map_err(DialError::Resolve)?.collect(),
+    };
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match dial_address(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(DialError::Connect(failed))
+}
+
+async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_keepalive(true)?;
+    // A request must leave when it is sent: Nagle's algorithm would hold small ones back.
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+async fn secure(mut tcp: TcpStream, host: &str, tls: &Tls) -> Result<Stream, DialError> {
+    let Some(config) = tls.config() else {
+        return Ok(Stream::Tcp(tcp));
+    };
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    tcp.write_all(&request).await.map_err(DialError::Lost)?;
+    // Exactly one byte is read, so what an attacker put behind it would be part of the handshake and break it.
+    match tcp.read_u8().await.map_err(DialError::Lost)? {
+        b'S' => {}
+        b'N' if tls.mode() == SslMode::Prefer => return Ok(Stream::Tcp(tcp)),
+        b'N' => return Err(DialError::TlsNotOffered),
+        other => return Err(DialError::Protocol(other)),
+    }
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|error| DialError::Handshake(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let stream = TlsConnector::from(config.clone()).connect(name, tcp).await.map_err(DialError::Handshake)?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(20);
+
+    async fn answering(answer: &'static [u8]) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut request = [0; 8];
+            client.read_exact(&mut request).await.unwrap();
+            client.write_all(answer).await.unwrap();
+        });
+        port
+    }
+
+    fn target(port: u16, mode: SslMode) -> Target {
+        Target { tls: Tls::new(mode, None).unwrap(), ..Target::tcp("127.0.0.1", port) }
+    }
+
+    #[tokio::test]
+    async fn prefer_goes_on_without_tls_and_require_does_not() {
+        let port = answering(b"N").await;
+        assert!(matches!(dial(&target(port, SslMode::Prefer), WITHIN).await, Ok(Stream::Tcp(_))));
+        let port = answering(b"N").await;
+        assert!(matches!(dial(&target(port, SslMode::Require), WITHIN).await, Err(DialError::TlsNotOffered)));
+        let port = answering(b"E").await;
+        assert!(matches!(dial(&target(port, SslMode::Require), WITHIN).await, Err(DialError::Protocol(b'E'))));
+    }
+
+    #[tokio::test]
+    async fn a_missing_socket_and_a_closed_port_are_refusals() {
+        let missing = Target::unix("/nowhere", 5432);
+        assert!(matches!(dial(&missing, WITHIN).await, Err(DialError::Connect(_))));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        assert!(matches!(dial(&Target::tcp("127.0.0.1", port), WITHIN).await, Err(DialError::Connect(_))));
+    }
+}

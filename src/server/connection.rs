@@ -1,0 +1,326 @@
+//! A session in use: requests go out, replies come back, measured at the socket.
+//!
+//! The hot path is: write one request into [`Connection::out`], [`Connection::send`], [`Connection::read_reply`]. What
+//! has been read so far stays in the connection, so every wait may be given up and taken up again: all functions here
+//! are cancel-safe. Must not know what is asked or what an answer means.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWrite;
+
+use super::connect::ConnectError;
+use super::inbox::Inbox;
+use super::reply::{PartOfReply, ReplySummary};
+use crate::net::Stream;
+use crate::pgwire::backend::{Authentication, CancelKey, CommandTag, ServerError, TransactionStatus, parameter_status};
+use crate::pgwire::frames::{Frames, Step};
+use crate::pgwire::frontend;
+
+/// What the server answers to COPY FROM STDIN: the data is not in a capture of logs.
+const COPY_REFUSAL: &str = "COPY data was not captured";
+
+/// A session that is logged in. Dropping it closes the socket; [`Connection::close`] says goodbye first.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    outbox: BytesMut,
+    /// Bytes that were handed to the TLS layer or the socket and perhaps not flushed.
+    unflushed: bool,
+    inbox: Inbox,
+    frames: Frames,
+    reply: PartOfReply,
+    status: TransactionStatus,
+    key: Option<CancelKey>,
+    server_version: Option<Box<str>>,
+}
+
+/// How far a login has come.
+pub(super) enum Greeting {
+    GoOn,
+    Ready,
+}
+
+/// The kinds of messages whose bodies are looked at; rows, descriptions and notices are passed over.
+fn is_kept(tag: u8) -> bool {
+    matches!(tag, b'C' | b'E' | b'G' | b'K' | b'R' | b'S' | b'W' | b'Z')
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            outbox: BytesMut::new(),
+            unflushed: false,
+            inbox: Inbox::default(),
+            frames: Frames::new(is_kept),
+            reply: PartOfReply::default(),
+            status: TransactionStatus::Idle,
+            key: None,
+            server_version: None,
+        }
+    }
+
+    /// Where requests are written, with `pgwire::frontend`; nothing leaves before [`Self::send`] or [`Self::flush`].
+    pub fn out(&mut self) -> &mut BytesMut {
+        &mut self.outbox
+    }
+
+    /// What a cancel request for this session needs, if the server gave it out.
+    pub fn cancel_key(&self) -> Option<&CancelKey> {
+        self.key.as_ref()
+    }
+
+    /// `server_version` as the server reported it at the login or since.
+    pub fn server_version(&self) -> Option<&str> {
+        self.server_version.as_deref()
+    }
+
+    /// The transaction that the session was in at the end of the last reply.
+    pub fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Hands the first bytes of what was written to the socket and gives the moment at which it took them. The rest
+    /// leaves while the reply is awaited, so that a server that answers early cannot make both sides wait.
+    pub async fn send(&mut self) -> Result<Instant, ConnectError> {
+        poll_fn(|cx| self.poll_send(cx)).await.map_err(|error| self.lost(&error))
+    }
+
+    /// Hands over everything that was written: for COPY data, which is not answered before its end.
+    pub async fn flush(&mut self) -> Result<(), ConnectError> {
+        poll_fn(|cx| self.poll_flush(cx)).await.map_err(|error| self.lost(&error))
+    }
+
+    /// Waits for the end of the reply that is due next. A COPY from the client that it leads to is refused, one to the
+    /// client is read and dropped.
+    ///
+    /// # Errors
+    /// `Lost` or `Protocol`; the connection is of no use after that.
+    pub async fn read_reply(&mut self) -> Result<ReplySummary, ConnectError> {
+        loop {
+            if let Some(summary) = self.take_reply()? {
+                return Ok(summary);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Waits until an idle session ends, which is also how a server's shutdown shows; never returns before.
+    pub async fn wait_lost(&mut self) -> ConnectError {
+        loop {
+            if let Err(error) = self.take_asynchronous() {
+                return error;
+            }
+            if let Err(error) = self.fill().await {
+                return error;
+            }
+        }
+    }
+
+    /// Whether an idle session has ended, as far as can be told without waiting.
+    pub async fn lost_already(&mut self) -> Option<ConnectError> {
+        tokio::time::timeout(std::time::Duration::ZERO, self.wait_lost()).await.ok()
+    }
+
+    /// When the first byte of the reply that is being awaited was read.
+    pub fn first_at(&self) -> Option<Instant> {
+        self.reply.first_at
+    }
+
+    /// Says goodbye, if the socket takes it at once, and closes.
+    pub async fn close(mut self) {
+        frontend::terminate(&mut self.outbox);
+        poll_fn(|cx| {
+            let _ = self.poll_flush(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// One step of the login: reads a message and lets `answer` write what the server asks for.
+    pub(super) async fn greeting(
+        &mut self,
+        mut answer: impl FnMut(Authentication<'_>, &mut BytesMut) -> Result<(), ConnectError>,
+    ) -> Result<Greeting, ConnectError> {
+        loop {
+            let mut input = self.inbox.unread();
+            let before = input.len();
+            let step = self.frames.next(&mut input).map_err(ConnectError::protocol)?;
+            let taken = before - input.len();
+            let mut outcome = None;
+            match step {
+                Step::NeedMore => {
+                    self.inbox.take(taken);
+                    self.fill().await?;
+                    continue;
+                }
+                Step::PassedOver { .. } => {}
+                Step::Message { tag: b'R', body, .. } => {
+                    let request = Authentication::parse(body).ok_or_else(|| bad_body(b'R'))?;
+                    answer(request, &mut self.outbox)?;
+                }
+                Step::Message { tag: b'E', body, .. } => {
+                    let error = ServerError::parse(body).ok_or_else(|| bad_body(b'E'))?;
+                    return Err(ConnectError::Rejected(error));
+                }
+                Step::Message { tag: b'K', body, .. } => {
+                    self.key = Some(CancelKey::parse(body).ok_or_else(|| bad_body(b'K'))?);
+                }
+                Step::Message { tag: b'S', body, .. } => note_parameter(&mut self.server_version, body),
+                Step::Message { tag: b'Z', body, .. } => {
+                    self.status = TransactionStatus::parse(body).ok_or_else(|| bad_body(b'Z'))?;
+                    outcome = Some(Greeting::Ready);
+                }
+                Step::Message { tag, .. } => return Err(unexpected(tag)),
+            }
+            self.inbox.take(taken);
+            if let Some(outcome) = outcome {
+                self.reply = PartOfReply::default();
+                return Ok(outcome);
+            }
+            if !self.outbox.is_empty() {
+                return Ok(Greeting::GoOn);
+            }
+        }
+    }
+
+    /// Takes messages from what was read until the reply is whole; `None` when more must be read.
+    fn take_reply(&mut self) -> Result<Option<ReplySummary>, ConnectError> {
+        let mut input = self.inbox.unread();
+        let before = input.len();
+        if before > 0 {
+            self.reply.first_at.get_or_insert(self.inbox.read_at);
+        }
+        let mut summary = None;
+        while summary.is_none() {
+            match self.frames.next(&mut input).map_err(ConnectError::protocol)? {
+                Step::NeedMore => break,
+                Step::PassedOver { tag, frame_bytes } => self.reply.pass_over(tag, frame_bytes),
+                Step::Message { tag: b'Z', body, .. } => {
+                    self.status = TransactionStatus::parse(body).ok_or_else(|| bad_body(b'Z'))?;
+                    let done_at = self.inbox.read_at;
+                    summary = Some(std::mem::take(&mut self.reply).finish(done_at, self.status));
+                }
+                Step::Message { tag: b'C', body, .. } => {
+                    let tag = CommandTag::parse(body).ok_or_else(|| bad_body(b'C'))?;
+                    self.reply.complete(tag);
+                }
+                Step::Message { tag: b'E', body, .. } => {
+                    let error = ServerError::parse(body).ok_or_else(|| bad_body(b'E'))?;
+                    self.reply.error.get_or_insert(error);
+                }
+                Step::Message { tag: b'G', .. } => {
+                    frontend::copy_fail(&mut self.outbox, COPY_REFUSAL).map_err(ConnectError::protocol)?;
+                    if self.reply.extended {
+                        frontend::sync(&mut self.outbox);
+                    }
+                }
+                Step::Message { tag: b'S', body, .. } => note_parameter(&mut self.server_version, body),
+                Step::Message { tag, .. } => return Err(unexpected(tag)),
+            }
+        }
+        let taken = before - input.len();
+        self.inbox.take(taken);
+        Ok(summary)
+    }
+
+    /// Takes what a server may say to an idle session; anything else is out of place.
+    fn take_asynchronous(&mut self) -> Result<(), ConnectError> {
+        let mut input = self.inbox.unread();
+        let before = input.len();
+        loop {
+            match self.frames.next(&mut input).map_err(ConnectError::protocol)? {
+                Step::NeedMore => break,
+                Step::PassedOver { tag: b'A' | b'N', .. } => {}
+                Step::PassedOver { tag, .. } => return Err(unexpected(tag)),
+                Step::Message { tag: b'S', body, .. } => note_parameter(&mut self.server_version, body),
+                Step::Message { tag: b'E', body, .. } => {
+                    let error = ServerError::parse(body).ok_or_else(|| bad_body(b'E'))?;
+                    self.reply.error.get_or_insert(error);
+                }
+                Step::Message { tag, .. } => return Err(unexpected(tag)),
+            }
+        }
+        let taken = before - input.len();
+        self.inbox.take(taken);
+        Ok(())
+    }
+
+    /// Waits until something was read, and writes meanwhile what is still to be written.
+    async fn fill(&mut self) -> Result<(), ConnectError> {
+        poll_fn(|cx| self.poll_fill(cx)).await.map_err(|error| self.lost(&error))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A write that fails must not hide what the server said last: the read comes to the same end by itself.
+        let _ = self.poll_flush(cx);
+        self.inbox.poll_read(&mut self.stream, cx)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Instant>> {
+        let at = Instant::now();
+        if !self.outbox.is_empty() {
+            ready!(self.poll_write(cx))?;
+            // What is left leaves while the reply is awaited; an error shows there, too.
+            let _ = self.poll_flush(cx);
+        }
+        Poll::Ready(Ok(at))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            ready!(self.poll_write(cx))?;
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbox))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.outbox.advance(written);
+        self.unflushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The connection ended. What the server said last is often still there to be read, also when writing failed.
+    fn lost(&mut self, error: &io::Error) -> ConnectError {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while self.reply.error.is_none()
+            && matches!(self.inbox.poll_read(&mut self.stream, &mut cx), Poll::Ready(Ok(())))
+        {
+            if self.take_asynchronous().is_err() {
+                break;
+            }
+        }
+        match ConnectError::lost(error) {
+            ConnectError::Lost { reason, .. } => ConnectError::Lost { reason, server: self.reply.error.take() },
+            other => other,
+        }
+    }
+}
+
+fn note_parameter(server_version: &mut Option<Box<str>>, body: &[u8]) {
+    // A value that is not UTF-8 cannot be the version's.
+    if let Some(("server_version", version)) = parameter_status(body) {
+        *server_version = Some(version.into());
+    }
+}
+
+fn bad_body(tag: u8) -> ConnectError {
+    ConnectError::protocol(format!("a message of type \"{}\" is malformed", char::from(tag)))
+}
+
+fn unexpected(tag: u8) -> ConnectError {
+    ConnectError::protocol(format!("a message of type \"{}\" is out of place", char::from(tag)))
+}
