@@ -1,1 +1,49 @@
-//! Floor 8: the command line.
+//! Floor 8: the command line: what was typed, carried out, shown, and turned into an exit code.
+//!
+//! One file for each command; `show` is the only place that prints. Nothing below this floor prints or exits.
+
+mod args;
+mod postgres;
+mod show;
+
+use std::error::Error;
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::words::exit::ExitCode;
+use args::{Cli, Command};
+
+/// What a command ends with: an exit code, or an error that is shown and exits 2.
+type Ended = Result<ExitCode, Box<dyn Error>>;
+
+/// Runs the program with these arguments (the program's name first) and gives the process's exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help to stdout and errors to stderr; both codes are its own (0 and 2), as is ours for usage.
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    match carry_out(cli.command) {
+        Ok(code) => code.code(),
+        Err(error) => {
+            show::error(error.as_ref());
+            ExitCode::Usage.code()
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Ended {
+    match command {
+        Command::Postgres(command) => postgres::carry_out(command),
+        _ => Err("this command is not built yet".into()),
+    }
+}
+
+/// A runtime of one thread: what a command needs to wait for programs and sockets. The replay brings its own.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

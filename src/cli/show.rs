@@ -5,22 +5,36 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 
-/// Prints an error as `error: primary`, each further cause as `detail:`, and the hint if there is one. Causes whose
-/// text stands in what was printed already are left out.
-pub fn error(error: &dyn Error, hint: Option<&str>) {
-    let mut text = format!("error: {error}\n");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let line = inner.to_string();
-        if !text.contains(&line) {
-            text.push_str(&format!("detail: {line}\n"));
+/// Prints an error as `error: primary`, each further cause as `detail:`. An error whose text brings `detail:` and `hint:`
+/// lines of its own keeps them; causes that the text tells already are left out, and a hint stands last.
+pub fn error(error: &dyn Error) {
+    write_stderr(&error_text(error));
+}
+
+/// The text of [`error`].
+pub fn error_text(error: &dyn Error) -> String {
+    let (mut lines, mut hints) = (Vec::new(), Vec::new());
+    let mut told = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            for line in text.lines() {
+                match line {
+                    _ if line.starts_with("hint: ") => hints.push(line.to_owned()),
+                    _ if lines.is_empty() => lines.push(format!("error: {line}")),
+                    _ if line.starts_with("detail: ") => lines.push(line.to_owned()),
+                    // The first line of a cause; lines that follow it belong to it.
+                    _ if text.starts_with(line) => lines.push(format!("detail: {line}")),
+                    _ => lines.push(line.to_owned()),
+                }
+            }
+            told.push_str(&text);
         }
-        cause = inner.source();
+        next = error.source();
     }
-    if let Some(hint) = hint {
-        text.push_str(&format!("hint: {hint}\n"));
-    }
-    write_stderr(&text);
+    lines.extend(hints);
+    lines.join("\n") + "\n"
 }
 
 /// Writes one line of progress: plain, so that a log of it can be read.
@@ -42,4 +56,25 @@ pub fn result(text: &str) {
 fn write_stderr(text: &str) {
     // Nothing can be done about a closed stderr.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::error_text;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no such thing\nhint: make one")]
+    struct Inner;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not begin\ndetail: too early")]
+    struct Outer(#[source] Inner);
+
+    #[test]
+    fn causes_become_details_and_hints_stand_last() {
+        assert_eq!(
+            error_text(&Outer(Inner)),
+            "error: could not begin\ndetail: too early\ndetail: no such thing\nhint: make one\n"
+        );
+    }
 }

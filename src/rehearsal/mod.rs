@@ -1,1 +1,6 @@
-//! Floor 6: the rehearsal.
+//! Floor 6: the rehearsal: staging made ready, phases conducted, everything put away.
+
+mod generator;
+mod host;
+mod load;
+pub mod signals;
