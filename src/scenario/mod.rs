@@ -1,5 +1,19 @@
 //! Floor 3: the scenario: a TOML file read into a resolved plan in which every default is filled in.
+//!
+//! [`load`] reads, [`check`](check::check) validates without a server, [`render`] prints.
 
+mod diagnostic;
+mod load;
 pub mod plan;
+mod read;
+mod read_staging;
+mod read_step;
+mod read_upgrade;
 pub mod resolved;
-pub mod secret;
+mod secret;
+mod section;
+mod tree;
+
+pub use diagnostic::{Diagnostic, Place, ScenarioError};
+pub use load::load;
+pub use resolved::Scenario;
