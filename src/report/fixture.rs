@@ -2,9 +2,22 @@
 
 use super::model::*;
 
+/// Every fixture by its name.
+pub fn all() -> [(&'static str, Report); 6] {
+    [
+        ("passed", passed()),
+        ("one_tenant_lock", one_tenant_lock()),
+        ("no_downtime_observed", no_downtime_observed()),
+        ("interrupted", interrupted()),
+        ("missed_objective", missed_objective()),
+        ("failed_step", failed_step()),
+    ]
+}
+
 /// An upgrade of 26 tenants that met its objectives; every tenant was down for about eight seconds.
 pub fn passed() -> Report {
     let tenants: Vec<Tenant> = (0..26).map(tenant_down_in_the_upgrade).collect();
+    let groups = (1..=4).map(group_down_in_the_upgrade).collect();
     Report {
         format: FORMAT.into(),
         version: VERSION,
@@ -14,25 +27,27 @@ pub fn passed() -> Report {
             workload_sha256: "7f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069".into(),
             complete: true,
             interrupted: false,
+            signal: None,
             duration_ms: 98_204.125,
         },
         verdict: Verdict { outcome: Outcome::Passed, reasons: vec![], exit_code: 0 },
         scenario: Scenario { name: "16-to-18-link".into() },
         server: Servers { before: version("16.14"), after: version("18.4") },
-        host: Host {
-            cpus: 2,
-            memory_bytes: 8 << 30,
-            os: "Linux 6.1 x86_64".into(),
-            load_average: Some(1.25),
-        },
+        host: Host { cpus: 2, memory_bytes: 8 << 30, os: "Linux 6.1 x86_64".into(), load_average: Some(1.25) },
         rules: Rules { deadline_ms: 5_000.0, probe_interval_ms: Some(100.0), closed_loop: false },
         steps: upgrade_steps(),
-        phases: [("warmup", 0.0, 5e3), ("before", 5e3, 20e3), ("upgrade", 20e3, 38_204.125), ("after", 38_204.125, 98_204.125)]
-            .map(|(name, started_ms, ended_ms)| Phase { name: name.into(), started_ms, ended_ms: Some(ended_ms) })
-            .into(),
+        phases: [
+            ("warmup", 0.0, 5e3),
+            ("before", 5e3, 20e3),
+            ("upgrade", 20e3, 38_204.125),
+            ("after", 38_204.125, 98_204.125),
+        ]
+        .map(|(name, started_ms, ended_ms)| Phase { name: name.into(), started_ms, ended_ms: Some(ended_ms) })
+        .into(),
         downtime: Downtime {
             tenants: 26,
             affected: 26,
+            unknown: 0,
             resolution_ms: Some(100.0),
             max_ms: Some(8_260.5),
             p50_ms: Some(8_152.5),
@@ -43,24 +58,28 @@ pub fn passed() -> Report {
             at_most_max_ms: Some(8_391.0),
         },
         tenants,
+        groups,
+        requests: Requests { offered: 29_461, ok: 26_912, failed: 2_549, ..Requests::default() },
         latency: phases_of([1_000, 4_200, 1_300]),
         service_time: phases_of([900, 1_400, 1_100]),
         statements: vec![statement_slower_after()],
         errors: vec![
-            error("57P03", "the database system is shutting down", 412, "upgrade", true),
-            error("23505", "duplicate key value violates unique constraint \"users_email_key\"", 9, "before", true),
+            error("57P03", "the database system is shutting down", 412, "upgrade"),
+            error("23505", "duplicate key value violates unique constraint \"users_email_key\"", 9, "before"),
         ],
+        divergence: Divergence { compared: 18_004, differing: 0 },
         writes: Writes {
-            acknowledged: 3_412,
+            acknowledged: Some(3_412),
             lost: Some(0),
             recovered: Some(2),
             unexpected: Some(0),
             duplicates: Some(0),
-            indeterminate: 3,
+            indeterminate: Some(3),
             replay_acknowledged: 9_876,
         },
         trust: Trust {
             schedule_lag_p99_us: Some(1_230),
+            schedule_lag: phases_of([100, 130, 110]),
             offered: 29_461,
             released_share: Some(1.0),
             reasons: vec![],
@@ -77,17 +96,15 @@ pub fn passed() -> Report {
 /// A lock on one tenant's tables for five seconds; nobody else noticed.
 pub fn one_tenant_lock() -> Report {
     let mut report = passed();
-    let locked = |downtime_ms: f64| ClassDowntime {
-        downtime_ms: Some(downtime_ms),
-        windows: vec![window(24_010.0, downtime_ms, Source::Own)],
-    };
     for tenant in &mut report.tenants {
-        (tenant.read, tenant.write) = (down_for(0.0), down_for(0.0));
-        (tenant.downtime_ms, tenant.longest_ms) = (Some(0.0), Some(0.0));
+        (tenant.read, tenant.write) = (not_down(), not_down());
+        (tenant.brownout_ms, tenant.recovery_ms) = (Some(0.0), Some(0.0));
+        spans_of(tenant, 0.0, 0.0, 0.0);
     }
     let tenant = &mut report.tenants[0];
-    (tenant.read, tenant.write) = (locked(5_012.5), locked(5_204.25));
-    (tenant.downtime_ms, tenant.longest_ms) = (Some(5_204.25), Some(5_204.25));
+    (tenant.read, tenant.write) =
+        (down_from(24_010.0, 5_012.5, Source::Own), down_from(24_010.0, 5_204.25, Source::Own));
+    spans_of(tenant, 5_204.25, 5_124.0, 5_334.75);
     report.downtime = Downtime {
         affected: 1,
         max_ms: Some(5_204.25),
@@ -109,8 +126,8 @@ pub fn one_tenant_lock() -> Report {
 pub fn no_downtime_observed() -> Report {
     let mut report = one_tenant_lock();
     let tenant = &mut report.tenants[0];
-    (tenant.read, tenant.write) = (down_for(0.0), down_for(0.0));
-    (tenant.downtime_ms, tenant.longest_ms) = (Some(0.0), Some(0.0));
+    (tenant.read, tenant.write) = (not_down(), not_down());
+    spans_of(tenant, 0.0, 0.0, 0.0);
     report.downtime = Downtime {
         affected: 0,
         max_ms: Some(0.0),
@@ -128,7 +145,8 @@ pub fn no_downtime_observed() -> Report {
 /// Ctrl-C in the upgrade, with every window open and the ledger never read back.
 pub fn interrupted() -> Report {
     let mut report = passed();
-    report.run = Run { complete: false, interrupted: true, duration_ms: 27_500.0, ..report.run };
+    report.run =
+        Run { complete: false, interrupted: true, signal: Some("SIGINT".into()), duration_ms: 27_500.0, ..report.run };
     report.verdict = Verdict {
         outcome: Outcome::Inconclusive,
         reasons: vec![reason("interrupted", "the run was interrupted (SIGINT) in phase upgrade", None, None)],
@@ -140,15 +158,16 @@ pub fn interrupted() -> Report {
     let pg_upgrade = &mut report.steps[2];
     (pg_upgrade.ended_ms, pg_upgrade.outcome) = (None, None);
     for tenant in &mut report.tenants {
+        tenant.at_most_ms = None;
         for class in [&mut tenant.read, &mut tenant.write] {
+            class.at_most_ms = None;
             for window in &mut class.windows {
                 *window = Window { ended_ms: None, at_most_ms: None, open: true, ..window.clone() };
             }
         }
     }
     report.downtime.at_most_max_ms = None;
-    report.writes =
-        Writes { lost: None, recovered: None, unexpected: None, duplicates: None, ..report.writes };
+    report.writes = Writes { lost: None, recovered: None, unexpected: None, duplicates: None, ..report.writes };
     report.latency.after = Latency::default();
     report.service_time.after = Latency::default();
     report.series.points.truncate(27);
@@ -174,7 +193,7 @@ pub fn missed_objective() -> Report {
         tenants: report.tenants.iter().take(3).map(|tenant| tenant.tenant.clone()).collect(),
         ..objective("downtime max < 5s", 8_260.5, 5_000.0, "ms", ObjectiveOutcome::Missed)
     };
-    report.errors.push(error("42883", "function lo_creat(integer) does not exist", 12, "after", false));
+    report.errors.push(error("42883", "function lo_creat(integer) does not exist", 12, "after"));
     report
 }
 
@@ -182,11 +201,8 @@ pub fn missed_objective() -> Report {
 pub fn failed_step() -> Report {
     let mut report = passed();
     let text = "step pg_upgrade failed: The source cluster contains prepared transactions";
-    report.verdict = Verdict {
-        outcome: Outcome::Failed,
-        reasons: vec![reason("step_failed", text, None, None)],
-        exit_code: 4,
-    };
+    report.verdict =
+        Verdict { outcome: Outcome::Failed, reasons: vec![reason("step_failed", text, None, None)], exit_code: 4 };
     report.steps.truncate(3);
     let pg_upgrade = &mut report.steps[2];
     pg_upgrade.outcome = Some("failed".into());
@@ -222,14 +238,15 @@ fn objective(text: &str, value: f64, limit: f64, unit: &str, outcome: ObjectiveO
     }
 }
 
-fn error(sqlstate: &str, message: &str, count: u64, phase: &str, expected: bool) -> ErrorGroup {
+fn error(sqlstate: &str, message: &str, count: u64, phase: &str) -> ErrorGroup {
     ErrorGroup {
         sqlstate: Some(sqlstate.into()),
-        message: message.into(),
+        message: Some(message.into()),
         fingerprint: Some("00c0ffee00c0ffee".into()),
         count,
-        phase: Some(phase.into()),
-        expected,
+        phase: phase.into(),
+        expected: sqlstate == "23505",
+        new: sqlstate == "42883",
     }
 }
 
@@ -272,12 +289,10 @@ fn upgrade_steps() -> Vec<Step> {
 
 fn tenant_down_in_the_upgrade(index: u32) -> Tenant {
     let less_ms = f64::from(index) * 9.0;
-    let class = |downtime_ms: f64, source| ClassDowntime {
-        downtime_ms: Some(downtime_ms),
-        windows: vec![window(22_410.0 + less_ms, downtime_ms, source)],
-    };
     let quiet = index % 5 == 4;
     let downtime_ms = 8_260.5 - less_ms;
+    let started_ms = 22_410.0 + less_ms;
+    let source = if quiet { Source::Group } else { Source::Own };
     let offered = if quiet { 12 } else { 4_000 / (u64::from(index) + 1) };
     Tenant {
         tenant: format!("tenant-{index:02}"),
@@ -285,42 +300,52 @@ fn tenant_down_in_the_upgrade(index: u32) -> Tenant {
         region: None,
         databases: vec![format!("app{}", index % 4 + 1)],
         downtime_ms: Some(downtime_ms),
+        at_least_ms: Some(downtime_ms - 80.25),
+        at_most_ms: Some(downtime_ms + 130.5),
         longest_ms: Some(downtime_ms),
         held_ms: Some(0.0),
         brownout_ms: Some(if index < 3 { 2_400.0 } else { 0.0 }),
         recovery_ms: Some(if index < 3 { 4_100.0 } else { 0.0 }),
         unobserved_ms: Some(0.0),
-        read: class(downtime_ms - 40.0, if quiet { Source::Group } else { Source::Own }),
-        write: class(downtime_ms, if quiet { Source::Group } else { Source::Own }),
-        requests: Requests {
-            offered,
-            ok: offered - offered / 10,
-            failed: offered / 10,
-            ..Requests::default()
-        },
+        read: down_from(started_ms, downtime_ms - 40.0, source),
+        write: down_from(started_ms, downtime_ms, source),
+        requests: Requests { offered, ok: offered - offered / 10, failed: offered / 10, ..Requests::default() },
         latency: phases_of([1_000, 4_200, 1_300]),
+        service_time: phases_of([900, 1_400, 1_100]),
+        new_errors: 0,
+        divergence: Divergence::default(),
     }
 }
 
-fn down_for(downtime_ms: f64) -> ClassDowntime {
-    ClassDowntime { downtime_ms: Some(downtime_ms), windows: vec![] }
+fn group_down_in_the_upgrade(index: u32) -> Group {
+    let down = || down_from(22_400.0, 8_240.0 - f64::from(index), Source::Group);
+    Group { endpoint: "primary".into(), database: format!("app{index}"), read: down(), write: down() }
 }
 
-fn window(started_ms: f64, downtime_ms: f64, source: Source) -> Window {
-    Window {
-        started_ms,
-        ended_ms: Some(started_ms + downtime_ms),
-        at_least_ms: downtime_ms - 80.25,
-        at_most_ms: Some(downtime_ms + 130.5),
-        open: false,
-        source,
-    }
+/// Sets the union of both classes: one window of this length with these bounds.
+fn spans_of(tenant: &mut Tenant, downtime_ms: f64, at_least_ms: f64, at_most_ms: f64) {
+    (tenant.downtime_ms, tenant.longest_ms) = (Some(downtime_ms), Some(downtime_ms));
+    (tenant.at_least_ms, tenant.at_most_ms) = (Some(at_least_ms), Some(at_most_ms));
+}
+
+fn not_down() -> ClassDowntime {
+    ClassDowntime { downtime_ms: Some(0.0), at_least_ms: Some(0.0), at_most_ms: Some(0.0), windows: vec![] }
+}
+
+/// One window with its bounds, as the class's only one.
+fn down_from(started_ms: f64, downtime_ms: f64, source: Source) -> ClassDowntime {
+    let (at_least_ms, at_most_ms) = (downtime_ms - 80.25, Some(downtime_ms + 130.5));
+    let ended_ms = Some(started_ms + downtime_ms);
+    let window = Window { started_ms, ended_ms, at_least_ms, at_most_ms, open: false, source };
+    ClassDowntime { downtime_ms: Some(downtime_ms), at_least_ms: Some(at_least_ms), at_most_ms, windows: vec![window] }
 }
 
 fn phases_of(p50_us: [u64; 3]) -> LatencyByPhase {
     let [before, upgrade, after] = p50_us.map(|p50| Latency {
         count: 9_000,
         p50_us: Some(p50),
+        p75_us: Some(p50 * 2),
+        p90_us: Some(p50 * 3),
         p95_us: Some(p50 * 4),
         p99_us: Some(p50 * 12),
         p999_us: Some(p50 * 60),
@@ -333,8 +358,10 @@ fn statement_slower_after() -> Statement {
     let by_phase = phases_of([1_000, 1_000, 5_200]);
     Statement {
         fingerprint: "00c0ffee00c0ffee".into(),
-        sql: "SELECT o.id, o.total FROM orders o WHERE o.tenant_id = $1 AND o.total < $2".into(),
+        sql: Some("SELECT o.id, o.total FROM orders o WHERE o.tenant_id = $1 AND o.total < $2".into()),
+        class: Some("read".into()),
         before: by_phase.before,
+        upgrade: by_phase.upgrade,
         after: by_phase.after,
         p99_ratio: Some(5.2),
         new_errors: 0,

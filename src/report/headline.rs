@@ -2,8 +2,8 @@
 //!
 //! Takes a report and gives plain sentences without markup. Must not know where they are shown.
 
-use super::figures::{UNKNOWN, count, maybe_us, ms, percent, plain, things};
-use super::model::{ClassDowntime, Outcome, Report, Source, Tenant};
+use super::figures::{UNKNOWN, count, in_unit, maybe_us, ms, percent, plain, things};
+use super::model::{ClassDowntime, Objective, ObjectiveOutcome, Outcome, Report, Source, Tenant};
 
 /// The verdict in one word.
 pub fn verdict(report: &Report) -> &'static str {
@@ -44,10 +44,10 @@ pub fn cautions(report: &Report) -> Vec<String> {
 
 /// Scenario, servers and start: `16-to-18-link, PostgreSQL 16.14 to 18.4, started 2026-11-22T15:31:30Z, ran 98.20 s`.
 pub fn subject(report: &Report) -> String {
-    let version = |server: &super::model::Server| server.version.clone().unwrap_or_else(|| "unknown".to_owned());
-    let servers = match (version(&report.server.before), version(&report.server.after)) {
-        (before, after) if before == after => format!("PostgreSQL {before}"),
-        (before, after) => format!("PostgreSQL {before} to {after}"),
+    let servers = match (&report.server.before.version, &report.server.after.version) {
+        (Some(before), Some(after)) if before != after => format!("PostgreSQL {before} to {after}"),
+        (Some(one), _) | (None, Some(one)) => format!("PostgreSQL {one}"),
+        (None, None) => "PostgreSQL of unknown version".to_owned(),
     };
     let ran = ms(report.run.duration_ms);
     plain(&format!("{}, {servers}, started {}, ran {ran}", report.scenario.name, report.run.started_at))
@@ -75,7 +75,9 @@ pub fn downtime(report: &Report) -> String {
     };
     let worst = downtime.max_ms.map_or_else(|| UNKNOWN.to_owned(), ms);
     let of_all = format!("{} of {} affected", count(downtime.affected), things(downtime.tenants, "tenant"));
-    format!("worst tenant down {worst}{bounds}, {of_all}")
+    let resolution =
+        downtime.resolution_ms.map(|resolution_ms| format!(", resolution {}", ms(resolution_ms))).unwrap_or_default();
+    format!("worst tenant down {worst}{bounds}, {of_all}{resolution}")
 }
 
 /// Downtime over the tenants, and the longest single window.
@@ -84,11 +86,7 @@ pub fn distribution(report: &Report) -> String {
     let figures = [("p50", downtime.p50_ms), ("p90", downtime.p90_ms), ("p99", downtime.p99_ms)];
     let known = figures.iter().filter_map(|(name, value)| value.map(|value| format!("{name} {}", ms(value))));
     let longest = downtime.longest_ms.map(|longest| format!("longest single window {}", ms(longest)));
-    known
-        .chain(downtime.max_ms.map(|max| format!("max {}", ms(max))))
-        .chain(longest)
-        .collect::<Vec<_>>()
-        .join("   ")
+    known.chain(downtime.max_ms.map(|max| format!("max {}", ms(max)))).chain(longest).collect::<Vec<_>>().join("   ")
 }
 
 /// Held requests, brownout and recovery, the worst tenant of each; nothing if there was none.
@@ -111,20 +109,22 @@ pub fn aftermath(report: &Report) -> Option<String> {
 /// What the ledger proves about acknowledged writes.
 pub fn lost_writes(report: &Report) -> String {
     let writes = &report.writes;
-    let acknowledged = count(writes.acknowledged);
-    let found = match writes.lost {
-        Some(lost) => format!("{} of {acknowledged} acknowledged in the ledger", count(lost)),
-        None => format!("unknown: the ledger of {acknowledged} acknowledged writes was not read back"),
+    let found = match (writes.acknowledged.map(count), writes.lost.map(count)) {
+        (None, _) => return "unknown: the run kept no ledger of acknowledged writes".to_owned(),
+        (Some(acknowledged), Some(lost)) => format!("{lost} of {acknowledged} acknowledged"),
+        (Some(acknowledged), None) => {
+            format!("unknown: the ledger of {acknowledged} acknowledged writes was not read back to its end")
+        }
     };
     let more = [
         ("recovered", writes.recovered),
         ("unexpected", writes.unexpected),
         ("duplicates", writes.duplicates),
-        ("indeterminate", Some(writes.indeterminate)),
+        ("indeterminate", writes.indeterminate),
     ];
     let more: Vec<String> =
         more.iter().filter_map(|(name, value)| value.map(|value| format!("{name} {}", count(value)))).collect();
-    format!("{found} ({})", more.join(", "))
+    if more.is_empty() { found } else { format!("{found} ({})", more.join(", ")) }
 }
 
 /// Whether the measurement holds, with the figures that say so.
@@ -136,25 +136,24 @@ pub fn trust(report: &Report) -> String {
     format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({})", count(trust.offered))
 }
 
-/// A class's downtime with its bounds: `3.02 s (2.95 s to 3.20 s)`. A dash where nothing was seen.
-pub fn bounded(class: &ClassDowntime) -> String {
-    let Some(downtime_ms) = class.downtime_ms.filter(|_| !class.windows.is_empty()) else {
-        return UNKNOWN.to_owned();
-    };
-    let most = class.at_most_ms().map_or_else(|| "open".to_owned(), ms);
-    format!("{} ({} to {most})", ms(downtime_ms), ms(class.at_least_ms()))
+/// The bounds of a class's downtime: `2.95 s to 3.20 s`. Nothing where no window was seen.
+pub fn bounds(class: &ClassDowntime) -> String {
+    match (class.windows.is_empty(), class.at_least_ms) {
+        (false, Some(least)) => match class.at_most_ms {
+            Some(most) => format!("{} to {}", ms(least), ms(most)),
+            None => format!("{}, still open", ms(least)),
+        },
+        _ => String::new(),
+    }
 }
 
-/// Who showed a tenant's windows: its own requests, its databases' probes, or both.
+/// Who showed a tenant's windows: its own requests alone, or the probes of its databases too.
 pub fn seen_by(tenant: &Tenant) -> &'static str {
-    let windows = || tenant.read.windows.iter().chain(&tenant.write.windows);
-    let own = windows().any(|window| window.source == Source::Own);
-    let group = windows().any(|window| window.source == Source::Group);
-    match (own, group) {
-        (true, true) => "own, probes",
+    let mut windows = tenant.read.windows.iter().chain(&tenant.write.windows);
+    match (tenant.downtime_ms.is_some_and(|down| down > 0.0), windows.any(|window| window.source == Source::Group)) {
+        (false, _) => UNKNOWN,
+        (true, true) => "probes",
         (true, false) => "own",
-        (false, true) => "probes",
-        (false, false) => UNKNOWN,
     }
 }
 
@@ -162,4 +161,17 @@ pub fn seen_by(tenant: &Tenant) -> &'static str {
 pub fn affected(report: &Report) -> Vec<&Tenant> {
     let down = |tenant: &&Tenant| tenant.downtime_ms.is_some_and(|downtime_ms| downtime_ms > 0.0);
     report.tenants.iter().filter(down).collect()
+}
+
+/// By how much an objective holds or does not: `limit 30.00 s, 21.74 s to spare` or `limit 5.00 s, over by 3.26 s`.
+pub fn margin(objective: &Objective) -> Option<String> {
+    let (value, limit) = (objective.value?, objective.limit?);
+    let distance = in_unit((limit - value).abs(), &objective.unit);
+    let limit_text = in_unit(limit, &objective.unit);
+    Some(match objective.outcome {
+        _ if value == limit => format!("limit {limit_text}"),
+        ObjectiveOutcome::Missed => format!("limit {limit_text}, missed by {distance}"),
+        ObjectiveOutcome::Met => format!("limit {limit_text}, {distance} to spare"),
+        ObjectiveOutcome::Inconclusive => format!("limit {limit_text}, {distance} away"),
+    })
 }

@@ -28,12 +28,17 @@ pub struct Report {
     pub downtime: Downtime,
     /// Every known tenant, the worst first.
     pub tenants: Vec<Tenant>,
+    /// What the probes of each fate group (an endpoint and a database) saw.
+    pub groups: Vec<Group>,
+    /// Requests of the whole run, warm-up left out.
+    pub requests: Requests,
     /// Response time (done - due) by phase.
     pub latency: LatencyByPhase,
     /// Service time (done - sent) by phase.
     pub service_time: LatencyByPhase,
     pub statements: Vec<Statement>,
     pub errors: Vec<ErrorGroup>,
+    pub divergence: Divergence,
     pub writes: Writes,
     pub trust: Trust,
     pub objectives: Vec<Objective>,
@@ -50,6 +55,8 @@ pub struct Run {
     /// Every phase was seen to its end.
     pub complete: bool,
     pub interrupted: bool,
+    /// The signal that interrupted it.
+    pub signal: Option<String>,
     /// The last moment at which anything was recorded.
     pub duration_ms: f64,
 }
@@ -171,6 +178,8 @@ pub struct Downtime {
     pub tenants: u64,
     /// Tenants with any downtime.
     pub affected: u64,
+    /// Tenants of which nothing was observed; they are not among `tenants` above.
+    pub unknown: u64,
     /// An outage shorter than this may have gone unseen.
     pub resolution_ms: Option<f64>,
     pub max_ms: Option<f64>,
@@ -193,6 +202,8 @@ pub struct Tenant {
     pub databases: Vec<String>,
     /// The length of the union of the windows of both classes.
     pub downtime_ms: Option<f64>,
+    pub at_least_ms: Option<f64>,
+    pub at_most_ms: Option<f64>,
     pub longest_ms: Option<f64>,
     pub held_ms: Option<f64>,
     pub brownout_ms: Option<f64>,
@@ -202,27 +213,24 @@ pub struct Tenant {
     pub write: ClassDowntime,
     pub requests: Requests,
     pub latency: LatencyByPhase,
+    pub service_time: LatencyByPhase,
+    /// Errors in phase `after` that neither the capture nor `before` had.
+    pub new_errors: u64,
+    pub divergence: Divergence,
 }
 
 /// The downtime of one tenant for reads or for writes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassDowntime {
-    /// The sum of the windows.
+    /// The sum of the windows; an open one counts up to the last moment at which it was seen.
     pub downtime_ms: Option<f64>,
+    pub at_least_ms: Option<f64>,
+    /// Null if nothing was observed or a window is open.
+    pub at_most_ms: Option<f64>,
     pub windows: Vec<Window>,
 }
 
 impl ClassDowntime {
-    /// The sum of the lower bounds.
-    pub fn at_least_ms(&self) -> f64 {
-        self.windows.iter().map(|window| window.at_least_ms).sum()
-    }
-
-    /// The sum of the upper bounds; null if a window has none.
-    pub fn at_most_ms(&self) -> Option<f64> {
-        self.windows.iter().map(|window| window.at_most_ms).sum()
-    }
-
     /// Whether a window was still open when the run ended.
     pub fn open(&self) -> bool {
         self.windows.iter().any(|window| window.open)
@@ -247,23 +255,22 @@ pub struct Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The tenant's own requests.
+    /// The tenant's own requests alone.
     Own,
-    /// The probes of the tenant's fate groups (endpoint and database).
+    /// The probes of the tenant's fate groups, alone or with its own requests.
     Group,
 }
 
-impl Source {
-    /// The written name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Group => "group",
-        }
-    }
+/// What the probes of one fate group saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    pub endpoint: String,
+    pub database: String,
+    pub read: ClassDowntime,
+    pub write: ClassDowntime,
 }
 
-/// The requests of a tenant by outcome; `offered` is the sum of the others.
+/// Requests by outcome; `offered` is the sum of the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Requests {
     pub offered: u64,
@@ -289,6 +296,8 @@ pub struct LatencyByPhase {
 pub struct Latency {
     pub count: u64,
     pub p50_us: Option<u64>,
+    pub p75_us: Option<u64>,
+    pub p90_us: Option<u64>,
     pub p95_us: Option<u64>,
     pub p99_us: Option<u64>,
     pub p999_us: Option<u64>,
@@ -299,12 +308,15 @@ pub struct Latency {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statement {
     pub fingerprint: String,
-    /// The text with its literals folded.
-    pub sql: String,
+    /// The text with its literals folded; null where the run directory does not have it.
+    pub sql: Option<String>,
+    pub class: Option<String>,
     pub before: Latency,
+    pub upgrade: Latency,
     pub after: Latency,
     /// after.p99 / before.p99; null where either was not measured.
     pub p99_ratio: Option<f64>,
+    /// Errors in `upgrade` and `after` that neither the capture nor `before` had.
     pub new_errors: u64,
 }
 
@@ -313,18 +325,29 @@ pub struct Statement {
 pub struct ErrorGroup {
     /// Null where no server answered (a lost connection).
     pub sqlstate: Option<String>,
-    pub message: String,
+    /// Of the earliest one.
+    pub message: Option<String>,
+    /// Null for a try to connect.
     pub fingerprint: Option<String>,
     pub count: u64,
-    pub phase: Option<String>,
-    /// The capture had it too, or it is unavailability that the downtime figures hold.
+    pub phase: String,
+    /// The capture had it too.
     pub expected: bool,
+    /// Neither the capture nor `before` had it, and it is no unavailability and no class 23 or 40.
+    pub new: bool,
 }
 
-/// What the ledger of probe writes proves.
+/// Answers that were compared with the captured ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Divergence {
+    pub compared: u64,
+    pub differing: u64,
+}
+
+/// What the ledger of probe writes proves; all null but the last without a ledger.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Writes {
-    pub acknowledged: u64,
+    pub acknowledged: Option<u64>,
     /// Acknowledged and not found; null if the ledger was never read back.
     pub lost: Option<u64>,
     /// Without an acknowledgement, and found.
@@ -332,7 +355,7 @@ pub struct Writes {
     /// Found though it failed or was never tried.
     pub unexpected: Option<u64>,
     pub duplicates: Option<u64>,
-    pub indeterminate: u64,
+    pub indeterminate: Option<u64>,
     /// Acknowledged writes of the replay; not part of the ledger.
     pub replay_acknowledged: u64,
 }
@@ -340,10 +363,12 @@ pub struct Writes {
 /// Whether the measurement itself holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trust {
+    /// How late the tool itself was in `before` and `after`.
     pub schedule_lag_p99_us: Option<u64>,
-    /// Requests that were due and whose outcome is known.
+    pub schedule_lag: LatencyByPhase,
+    /// Requests that were offered, warm-up left out.
     pub offered: u64,
-    /// Offered requests over those that fell due, 0 to 1.
+    /// Offered requests over those that fell due, 0 to 1; null until the number due is known.
     pub released_share: Option<f64>,
     /// Empty if the measurement can be trusted.
     pub reasons: Vec<Reason>,
@@ -398,7 +423,7 @@ pub struct Point {
     /// Where the interval begins.
     pub at_ms: f64,
     pub ok: u64,
-    /// Requests that ended in any way but ok or expected_error.
+    /// Failed, late, expired and indeterminate.
     pub failed: u64,
     pub p50_us: Option<u64>,
     pub p99_us: Option<u64>,
