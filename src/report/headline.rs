@@ -3,7 +3,15 @@
 //! Takes a report and gives plain sentences without markup. Must not know where they are shown.
 
 use super::figures::{UNKNOWN, count, in_unit, maybe_us, ms, percent, plain, things};
-use super::model::{ClassDowntime, Objective, ObjectiveOutcome, Outcome, Report, Source, Tenant};
+use super::model::{
+    ClassDowntime, ErrorGroup, Objective, ObjectiveOutcome, Outcome, Report, Source, Statement, Tenant,
+};
+
+/// A p99 after by p99 before above which a statement counts as slower.
+const SLOWER_RATIO_MIN: f64 = 1.25;
+
+/// Reasons that are shown beside the first.
+const FURTHER_REASONS_MAX: usize = 3;
 
 /// The verdict in one word.
 pub fn verdict(report: &Report) -> &'static str {
@@ -27,19 +35,24 @@ pub fn reason(report: &Report) -> String {
     }
 }
 
-/// What a reader has to know before any figure: the run was interrupted, is not complete, or was a closed loop.
-pub fn cautions(report: &Report) -> Vec<String> {
-    let mut cautions = Vec::new();
+/// That the run was interrupted or is not complete, and how much of it the figures cover.
+pub fn cut_off(report: &Report) -> Option<String> {
     let seen = ms(report.run.duration_ms);
-    if report.run.interrupted {
-        cautions.push(format!("the run was interrupted: the figures cover its first {seen} only"));
-    } else if !report.run.complete {
-        cautions.push(format!("the run is not complete: the figures cover the {seen} that were recorded"));
+    match (report.run.interrupted, report.run.complete) {
+        (true, _) => Some(format!("the run was interrupted: the figures cover its first {seen} only")),
+        (false, false) => Some(format!("the run is not complete: the figures cover the {seen} that were recorded")),
+        (false, true) => None,
     }
-    if report.rules.closed_loop {
-        cautions.push("as fast as it goes (closed loop): response times and downtime are no forecast".to_owned());
-    }
-    cautions
+}
+
+/// What a reader has to know before any figure: that the run was cut off or was a closed loop, and the further reasons.
+pub fn cautions(report: &Report) -> Vec<String> {
+    let closed_loop = report
+        .rules
+        .closed_loop
+        .then(|| "replayed as fast as it goes (closed loop): response times and downtime are no forecast".to_owned());
+    let further = report.verdict.reasons.iter().skip(1).take(FURTHER_REASONS_MAX).map(|reason| plain(&reason.text));
+    cut_off(report).into_iter().chain(closed_loop).chain(further).collect()
 }
 
 /// Scenario, servers and start: `16-to-18-link, PostgreSQL 16.14 to 18.4, started 2026-11-22T15:31:30Z, ran 98.20 s`.
@@ -86,7 +99,7 @@ pub fn distribution(report: &Report) -> String {
     let figures = [("p50", downtime.p50_ms), ("p90", downtime.p90_ms), ("p99", downtime.p99_ms)];
     let known = figures.iter().filter_map(|(name, value)| value.map(|value| format!("{name} {}", ms(value))));
     let longest = downtime.longest_ms.map(|longest| format!("longest single window {}", ms(longest)));
-    known.chain(downtime.max_ms.map(|max| format!("max {}", ms(max)))).chain(longest).collect::<Vec<_>>().join("   ")
+    known.chain(downtime.max_ms.map(|max| format!("max {}", ms(max)))).chain(longest).collect::<Vec<_>>().join(", ")
 }
 
 /// Held requests, brownout and recovery, the worst tenant of each; nothing if there was none.
@@ -103,7 +116,7 @@ pub fn aftermath(report: &Report) -> Option<String> {
         worst("unobserved", |tenant| tenant.unobserved_ms),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join("   "))
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// What the ledger proves about acknowledged writes.
@@ -174,4 +187,47 @@ pub fn margin(objective: &Objective) -> Option<String> {
         ObjectiveOutcome::Met => format!("limit {limit_text}, {distance} to spare"),
         ObjectiveOutcome::Inconclusive => format!("limit {limit_text}, {distance} away"),
     })
+}
+
+/// The statements that got slower by the upgrade or have new errors, the worst first.
+pub fn slower_statements(report: &Report) -> Vec<&Statement> {
+    let worse = |statement: &&Statement| {
+        statement.new_errors > 0 || statement.p99_ratio.is_some_and(|ratio| ratio > SLOWER_RATIO_MIN)
+    };
+    let mut statements: Vec<&Statement> = report.statements.iter().filter(worse).collect();
+    let by_ratio = |statement: &Statement| statement.p99_ratio.unwrap_or(f64::INFINITY);
+    statements.sort_by(|a, b| by_ratio(b).total_cmp(&by_ratio(a)));
+    statements
+}
+
+/// What an error means for the upgrade.
+pub fn kind_of_error(error: &ErrorGroup) -> &'static str {
+    match (error.new, error.expected) {
+        (true, _) => "new",
+        (false, true) => "as captured",
+        (false, false) => "other",
+    }
+}
+
+/// How the figures came about, for a reader who did not run the rehearsal.
+pub fn method(report: &Report) -> Vec<String> {
+    let rules = &report.rules;
+    let mut lines = vec![
+        "Response time counts from the moment at which the capture says that the request was due, so a request that had \
+         to wait behind a blocked one counts with its wait. Service time counts from the moment it was sent."
+            .to_owned(),
+        "Downtime of a tenant is the time in which its reads or its writes did not succeed, from its own requests and \
+         from probes of its databases. The lower and the upper bound say how sure the edges are."
+            .to_owned(),
+        format!("A request may take {} at least before it counts as failed.", ms(rules.deadline_ms)),
+    ];
+    lines.push(match rules.probe_interval_ms {
+        Some(interval_ms) => format!(
+            "Each database was probed with a read and a write every {}: a shorter outage can go unseen.",
+            ms(interval_ms)
+        ),
+        None => "There were no probes: what happened between a tenant's requests is unknown.".to_owned(),
+    });
+    lines.push("Warm-up is in no figure. Figures hold for this machine, data and traffic.".to_owned());
+    lines
 }

@@ -2,11 +2,17 @@
 
 mod build;
 mod figures;
+mod files;
 #[cfg(test)]
 mod fixture;
 mod headline;
+mod json;
+mod junit;
+mod markdown;
 pub mod model;
 mod table;
-pub mod text;
+mod text;
 
 pub use build::build;
+pub use files::{Format, ReportError, render, write_all};
+pub use text::Colour;

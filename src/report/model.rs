@@ -67,7 +67,7 @@ pub struct Verdict {
     pub outcome: Outcome,
     pub reasons: Vec<Reason>,
     /// What `pgrehearse report` and `pgrehearse gate` exit with.
-    pub exit_code: u8,
+    pub exit_code: i32,
 }
 
 /// What the rehearsal came to.
