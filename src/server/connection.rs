@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
@@ -88,12 +88,18 @@ impl Connection {
     /// Hands the first bytes of what was written to the socket and gives the moment at which it took them. The rest
     /// leaves while the reply is awaited, so that a server that answers early cannot make both sides wait.
     pub async fn send(&mut self) -> Result<Instant, ConnectError> {
-        poll_fn(|cx| self.poll_send(cx)).await.map_err(|error| self.lost(&error))
+        match poll_fn(|cx| self.poll_send(cx)).await {
+            Ok(at) => Ok(at),
+            Err(error) => Err(self.lost(&error).await),
+        }
     }
 
     /// Hands over everything that was written: for COPY data, which is not answered before its end.
     pub async fn flush(&mut self) -> Result<(), ConnectError> {
-        poll_fn(|cx| self.poll_flush(cx)).await.map_err(|error| self.lost(&error))
+        match poll_fn(|cx| self.poll_flush(cx)).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(&error).await),
+        }
     }
 
     /// Waits for the end of the reply that is due next. A COPY from the client that it leads to is refused, one to the
@@ -124,7 +130,9 @@ impl Connection {
 
     /// Whether an idle session has ended, as far as can be told without waiting.
     pub async fn lost_already(&mut self) -> Option<ConnectError> {
-        tokio::time::timeout(std::time::Duration::ZERO, self.wait_lost()).await.ok()
+        // What has arrived shows only once the runtime has looked at its sockets again.
+        tokio::task::yield_now().await;
+        tokio::time::timeout(Duration::ZERO, self.wait_lost()).await.ok()
     }
 
     /// When the first byte of the reply that is being awaited was read.
@@ -253,7 +261,10 @@ impl Connection {
 
     /// Waits until something was read, and writes meanwhile what is still to be written.
     async fn fill(&mut self) -> Result<(), ConnectError> {
-        poll_fn(|cx| self.poll_fill(cx)).await.map_err(|error| self.lost(&error))
+        match poll_fn(|cx| self.poll_fill(cx)).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(&error).await),
+        }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -294,7 +305,8 @@ impl Connection {
     }
 
     /// The connection ended. What the server said last is often still there to be read, also when writing failed.
-    fn lost(&mut self, error: &io::Error) -> ConnectError {
+    async fn lost(&mut self, error: &io::Error) -> ConnectError {
+        tokio::task::yield_now().await;
         let mut cx = Context::from_waker(std::task::Waker::noop());
         while self.reply.error.is_none()
             && matches!(self.inbox.poll_read(&mut self.stream, &mut cx), Poll::Ready(Ok(())))

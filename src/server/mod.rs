@@ -44,4 +44,10 @@ pub use reply::ReplySummary;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests;
+mod connection_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod session_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests;

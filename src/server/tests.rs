@@ -18,10 +18,10 @@ use crate::scenario::plan::StopMode;
 use crate::scenario::resolved::ServerSource;
 use crate::words::ids::PgMajor;
 
-const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The pinned installation of a major, from the default cache; `None` (and a line on stderr) when it cannot be had.
-async fn pinned(major: u16) -> Option<Installation> {
+pub(crate) async fn pinned(major: u16) -> Option<Installation> {
     let wanted = Wanted { major: PgMajor(major), bin_dir: None, source: ServerSource::Pinned, part: Part::Target };
     let cache = Cache::locate().unwrap();
     let account = Account::for_servers().unwrap();
@@ -35,14 +35,14 @@ async fn pinned(major: u16) -> Option<Installation> {
 }
 
 /// A run of its own with a register in a directory of its own.
-struct Run {
+pub(crate) struct Run {
     cache_dir: tempfile::TempDir,
     launcher: Launcher,
     workspace: Workspace,
 }
 
 impl Run {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let cache_dir = tempfile::tempdir().unwrap();
         let run = format!("{name}-{}", std::process::id());
         let registry = Registry::claim(&Cache::at(cache_dir.path()), &run).unwrap();
@@ -51,7 +51,7 @@ impl Run {
         Self { cache_dir, launcher, workspace }
     }
 
-    fn cluster(&self, installation: Installation, settings: &[(&str, &str)]) -> LocalCluster {
+    pub(crate) fn cluster(&self, installation: Installation, settings: &[(&str, &str)]) -> LocalCluster {
         let spec = ClusterSpec {
             installation,
             data_dir: self.workspace.data_dir("old").unwrap(),
