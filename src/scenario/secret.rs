@@ -17,6 +17,25 @@ pub fn redact_dsn(dsn: &str) -> String {
     redact_pairs(dsn).unwrap_or_else(|| HIDDEN.to_owned())
 }
 
+/// A free text with what may be a password in it hidden: connection URIs, and words such as `password=...`.
+pub fn redact_words(text: &str) -> String {
+    let redact = |word: &str| -> String {
+        if let Some(at) = word.find("postgres://").or_else(|| word.find("postgresql://")) {
+            return format!("{}{}", &word[..at], redact_dsn(&word[at..]));
+        }
+        match word.split_once('=') {
+            Some((key, _)) if key.to_ascii_lowercase().contains("password") => format!("{key}={HIDDEN}"),
+            _ => word.to_owned(),
+        }
+    };
+    text.split_inclusive(char::is_whitespace)
+        .map(|part| {
+            let word = part.trim_end();
+            format!("{}{}", redact(word), &part[word.len()..])
+        })
+        .collect()
+}
+
 /// `user:password@host/database?key=value&...`, behind the scheme.
 fn redact_uri(rest: &str) -> String {
     let (before_query, query) = rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
@@ -100,6 +119,12 @@ mod tests {
         for (dsn, expected) in shown {
             assert_eq!(redact_dsn(dsn), expected);
         }
+    }
+
+    #[test]
+    fn passwords_in_a_command_are_hidden() {
+        let text = "psql postgresql://app:s3cret@db/x -c 'SELECT 1'\nPGPASSWORD=s3cret ./run";
+        assert_eq!(redact_words(text), "psql postgresql://app:***@db/x -c 'SELECT 1'\nPGPASSWORD=*** ./run");
     }
 
     #[test]
