@@ -151,6 +151,17 @@ impl LocalCluster {
         self.configure()
     }
 
+    /// Makes the specification follow another cluster where `pg_upgrade` wants both alike. Before [`Self::init`].
+    pub fn follow(&mut self, other: &ControlData) {
+        self.spec.checksums = other.checksums();
+        self.spec.wal_segment_bytes = Some(other.wal_segment_bytes);
+    }
+
+    /// Whether the data directory holds a cluster.
+    pub fn exists(&self) -> bool {
+        self.spec.data_dir.join("PG_VERSION").is_file()
+    }
+
     /// Replaces the settings; they hold from the next start.
     pub fn set(&mut self, settings: BTreeMap<String, String>) -> Result<(), ClusterError> {
         self.spec.settings = settings;

@@ -12,6 +12,8 @@ pub struct ControlData {
     /// Bytes of a WAL segment, which initdb of the target must be told when it is not the default.
     pub wal_segment_bytes: u64,
     pub system_identifier: String,
+    /// Where the last checkpoint lies in the WAL: it moves whenever a server has run on the cluster.
+    pub checkpoint: String,
 }
 
 impl ControlData {
@@ -28,6 +30,7 @@ impl ControlData {
             checksum_version: field("Data page checksum version")?.parse().ok()?,
             wal_segment_bytes: field("Bytes per WAL segment")?.parse().ok()?,
             system_identifier: field("Database system identifier")?.to_owned(),
+            checkpoint: field("Latest checkpoint location")?.to_owned(),
         })
     }
 
@@ -53,10 +56,12 @@ mod tests {
                       Database system identifier:           7312345678901234567\n\
                       Database cluster state:               shut down\n\
                       pg_control last modified:             Mon 01 Jun 2026 10:00:00 AM UTC\n\
+                      Latest checkpoint location:           0/15A2B98\n\
                       Bytes per WAL segment:                16777216\n\
                       Data page checksum version:           1\n";
         let data = ControlData::parse(output).unwrap();
         assert!(data.checksums() && data.shut_down());
+        assert_eq!(data.checkpoint, "0/15A2B98");
         assert_eq!((data.wal_segment_bytes, data.system_identifier.as_str()), (16 << 20, "7312345678901234567"));
         assert_eq!(ControlData::parse("pg_controldata: error"), None);
     }

@@ -245,12 +245,22 @@ async fn run(command: &mut Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).kill_on_drop(true).output().await
 }
 
-/// The last lines that a failed download wrote, its errors rather than its warnings.
+/// What a failed download wrote, on one line.
 fn last_words(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
+    pick_words(&String::from_utf8_lossy(&output.stderr))
+}
+
+/// pip's last warning and its errors: without a network the errors say that there is no such version, and only the
+/// warning says why.
+fn pick_words(said: &str) -> String {
+    let warning = said.lines().rfind(|line| line.starts_with("WARNING"));
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("ERROR")).collect();
-    let lines = if errors.is_empty() { said.lines().collect() } else { errors };
-    lines[lines.len().saturating_sub(3)..].join(" ")
+    let lines: Vec<&str> = match errors.is_empty() {
+        true => said.lines().collect(),
+        false => warning.into_iter().chain(errors).collect(),
+    };
+    let lines = &lines[lines.len().saturating_sub(3)..];
+    lines.iter().map(|line| line.chars().take(400).collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -275,6 +285,17 @@ mod tests {
         let error = obtain(&wanted, &cache, &account, Installing::Off, &mut |_| {}).await.unwrap_err().to_string();
         assert!(error.starts_with("PostgreSQL 18 was not found\ndetail: pinned build \"/nonexistent/cache"), "{error}");
         assert!(error.contains("installing is switched off"), "{error}");
+    }
+
+    #[test]
+    fn without_a_network_pips_warning_is_quoted_with_its_errors() {
+        let said =
+            "Looking in links\nWARNING: Retrying after 'Connection refused'\nERROR: no version\nERROR: none found";
+        assert_eq!(
+            pick_words(said),
+            "WARNING: Retrying after 'Connection refused' ERROR: no version ERROR: none found"
+        );
+        assert_eq!(pick_words("a\nb\nc\nNo space left on device"), "b c No space left on device");
     }
 
     #[test]

@@ -140,16 +140,17 @@ impl Launched {
         Ok(status)
     }
 
+    /// Waits for its end, for callers that keep a deadline themselves: dropping the future and the handle ends it.
+    pub async fn finished(&mut self) -> Result<ExitStatus, LaunchError> {
+        let status = self.child.wait().await;
+        let status = status.map_err(|source| LaunchError::Wait { program: self.program.clone(), source })?;
+        self.strike_out();
+        Ok(status)
+    }
+
     /// Waits for its end; `None` when it still runs at the deadline.
     pub async fn wait(&mut self, deadline: Duration) -> Result<Option<ExitStatus>, LaunchError> {
-        match timeout(deadline, self.child.wait()).await {
-            Err(_) => Ok(None),
-            Ok(Err(source)) => Err(LaunchError::Wait { program: self.program.clone(), source }),
-            Ok(Ok(status)) => {
-                self.strike_out();
-                Ok(Some(status))
-            }
-        }
+        timeout(deadline, self.finished()).await.map_or(Ok(None), |status| status.map(Some))
     }
 
     /// Ends it and what it started, and waits until that is so.

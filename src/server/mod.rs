@@ -33,6 +33,7 @@ pub mod pinned;
 pub mod postmaster;
 pub mod process;
 pub mod registry;
+pub mod releases;
 mod reply;
 pub mod wheel;
 pub mod workspace;
