@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use super::model::Report;
 use super::text::Colour;
-use super::{json, junit, markdown, text};
+use super::{html, json, junit, markdown, text};
 use crate::facts::layout;
 
 /// A form of the report.
@@ -28,6 +28,8 @@ pub enum ReportError {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot make the report as JSON")]
     Json(#[from] serde_json::Error),
+    #[error("cannot make the report as HTML")]
+    Html(#[from] askama::Error),
     #[error("cannot make the report as JUnit XML")]
     Junit(#[from] quick_junit::SerializeError),
 }
@@ -42,7 +44,7 @@ pub fn render(report: &Report, format: Format) -> Result<String, ReportError> {
         Format::Junit => junit::render(report)?,
         Format::Markdown => markdown::render(report),
         Format::Text(colour) => text::render(report, colour),
-        Format::Html => String::new(),
+        Format::Html => html::render(report)?,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Takes a report and gives plain sentences without markup. Must not know where they are shown.
 
-use super::figures::{UNKNOWN, count, in_unit, maybe_us, ms, percent, plain, things};
+use super::figures::{UNKNOWN, count, in_unit, maybe_ms, maybe_us, ms, percent, plain, things};
 use super::model::{
     ClassDowntime, ErrorGroup, Objective, ObjectiveOutcome, Outcome, Report, Source, Statement, Tenant,
 };
@@ -86,11 +86,17 @@ pub fn downtime(report: &Report) -> String {
         (Some(least), None) => format!(" (at least {}, not over when recording stopped)", ms(least)),
         _ => String::new(),
     };
-    let worst = downtime.max_ms.map_or_else(|| UNKNOWN.to_owned(), ms);
+    let worst = worst_downtime(report);
     let of_all = format!("{} of {} affected", count(downtime.affected), things(downtime.tenants, "tenant"));
     let resolution =
         downtime.resolution_ms.map(|resolution_ms| format!(", resolution {}", ms(resolution_ms))).unwrap_or_default();
     format!("worst tenant down {worst}{bounds}, {of_all}{resolution}")
+}
+
+/// The worst tenant's downtime; one that was not over when recording stopped is at least so long.
+pub fn worst_downtime(report: &Report) -> String {
+    let worst = maybe_ms(report.downtime.max_ms);
+    if report.downtime.at_most_max_ms.is_none() { format!("{worst} or more") } else { worst }
 }
 
 /// Downtime over the tenants, and the longest single window.

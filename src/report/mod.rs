@@ -6,6 +6,7 @@ mod files;
 #[cfg(test)]
 mod fixture;
 mod headline;
+mod html;
 mod json;
 mod junit;
 mod markdown;
