@@ -24,6 +24,8 @@ const METRICS: [&str; 11] = [
     "divergence",
 ];
 
+const KEPT_HINT: &str = "times have p50, p75, p90, p95, p99 and p999 (99.9 percent)";
+
 /// What is wrong with an objective, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -118,9 +120,9 @@ impl<'a> Cursor<'a> {
             ("divergence", ..) => Metric::Divergence,
             ("", ..) => return self.error(start, "an objective begins with a metric", metric_hint("")),
             (_, "latency" | "service", Some(text)) => {
-                let Some(percentile) = percentile_from(text) else {
-                    let message = format!("\"{text}\" is not a percentile");
-                    return self.error(start + family.len() + 1, message, "write p50, p99 or p999 (99.9 percent)");
+                let Some(percentile) = percentile_from(text).filter(|percentile| percentile.is_kept()) else {
+                    let message = format!("\"{text}\" is none of the percentiles that are kept");
+                    return self.error(start + family.len() + 1, message, KEPT_HINT);
                 };
                 if family == "latency" { Metric::Latency(percentile) } else { Metric::Service(percentile) }
             }

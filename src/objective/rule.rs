@@ -114,6 +114,11 @@ impl Percentile {
         (1..100_000).contains(&millipercent).then_some(Self { millipercent })
     }
 
+    /// Whether latencies are kept with this percentile: 50, 75, 90, 95, 99 and 99.9.
+    pub fn is_kept(self) -> bool {
+        matches!(self.millipercent, 50_000 | 75_000 | 90_000 | 95_000 | 99_000 | 99_900)
+    }
+
     /// The share as a number between 0 and 1.
     pub fn quantile(self) -> f64 {
         f64::from(self.millipercent) / 100_000.0

@@ -1,7 +1,10 @@
 //! Floor 3: the scenario: a TOML file read into a resolved plan in which every default is filled in.
 //!
-//! [`load`] reads, [`check`](check::check) validates without a server, [`render`] prints.
+//! [`load`](fn@load) reads, [`check`](fn@check) and [`check_host`](fn@check_host) validate without a server,
+//! [`render_text`] and [`to_json`] print.
 
+pub mod check;
+mod check_host;
 mod diagnostic;
 mod json;
 mod load;
@@ -10,6 +13,7 @@ mod read;
 mod read_staging;
 mod read_step;
 mod read_upgrade;
+mod releases;
 mod render;
 pub mod resolved;
 mod secret;
@@ -18,6 +22,8 @@ mod section;
 mod tests;
 mod tree;
 
+pub use check::{Finding, Level, ServerVersions, WorkloadFacts, check};
+pub use check_host::check_host;
 pub use diagnostic::{Diagnostic, Place, ScenarioError};
 pub use json::to_json;
 pub use load::load;

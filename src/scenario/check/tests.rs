@@ -1,0 +1,106 @@
+//! What is said against scenarios, and what is not.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::scenario::tests::scenario;
+
+const WORKLOAD: &str = "[workload]\nfile = \"w.jsonl\"\n";
+
+fn versions(source: &str, target: &str) -> ServerVersions {
+    ServerVersions { source: source.parse().ok(), target: target.parse().ok() }
+}
+
+fn workload() -> WorkloadFacts {
+    WorkloadFacts {
+        span_us: 300_000_000,
+        sessions: 200,
+        peak_connections: 40,
+        databases: vec!["a".into(), "b".into()],
+        users: vec!["u".into()],
+        requests: 1000,
+    }
+}
+
+fn said(text: &str) -> Vec<String> {
+    said_with(text, &workload(), ServerVersions::default())
+}
+
+fn said_with(text: &str, workload: &WorkloadFacts, versions: ServerVersions) -> Vec<String> {
+    check(&scenario(text), Some(workload), versions).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_sound_scenario_has_nothing_said_against_it() {
+    assert_eq!(said_with(WORKLOAD, &workload(), versions("16.14", "18.4")), Vec::<String>::new());
+}
+
+#[test]
+fn a_target_released_before_its_source_is_refused() {
+    let scenario = scenario(WORKLOAD);
+    let findings = check(&scenario, None, versions("15.20", "18.4"));
+    assert_eq!(findings[0].level, Level::Error);
+    assert_eq!(findings[0].message, "the target 18.4 (May 2026) was released before the source 15.20 (November 2026)");
+    assert!(check(&scenario, None, versions("15.18", "18.4")).is_empty());
+    assert_eq!(check(&scenario, None, versions("18.4", "99.1"))[0].level, Level::Warning);
+}
+
+#[test]
+fn majors_and_modes_must_fit() {
+    let said_to = |to: &str, mode: &str| said(&format!("{WORKLOAD}[upgrade]\nto = {to}\nmode = \"{mode}\"\n"));
+    assert!(said_to("15", "link")[0].contains("is older than the source"));
+    assert!(said_to("16", "link")[0].starts_with("warning: source and target are the same major"));
+    assert!(said_to("17", "swap")[0].contains("mode \"swap\" needs a target of PostgreSQL 18"));
+    assert!(said_to("16", "copy-file-range").iter().any(|finding| finding.contains("PostgreSQL 17 or later")));
+    assert!(said_to("18", "swap").is_empty());
+}
+
+#[test]
+fn a_workload_shorter_than_its_phases_is_warned_about() {
+    let short = WorkloadFacts { span_us: 90_000_000, ..workload() };
+    let said = said_with(WORKLOAD, &short, ServerVersions::default());
+    assert!(said[0].starts_with("warning: the workload lasts 90s at this speed, and the phases take 80s"), "{said:?}");
+    let fast = format!("{WORKLOAD}speed = 4.0\n");
+    assert!(said_with(&fast, &workload(), ServerVersions::default())[0].contains("lasts 75s"));
+}
+
+#[test]
+fn connections_beyond_the_limit_are_warned_about() {
+    let said_with_copies = |copies: u16, settings: &str| {
+        said(&format!("{WORKLOAD}copies = {copies}\n[staging]\nsettings = {{ {settings} }}\n"))
+    };
+    assert!(said_with_copies(2, "").is_empty(), "80 + 10 of 97");
+    assert!(said_with_copies(3, "")[0].contains("up to 120 replayed connections and 10 of the probes"));
+    assert!(said_with_copies(3, "max_connections = 200").is_empty());
+}
+
+#[test]
+fn a_closed_loop_refuses_objectives_on_response_times() {
+    let text = |objective: &str| format!("objectives = [\"{objective}\"]\n{WORKLOAD}speed = \"max\"\n");
+    assert!(said(&text("downtime < 30s"))[0].contains("cannot be judged with speed = \"max\""));
+    assert!(said(&text("service.p99 < 30ms")).is_empty());
+}
+
+#[test]
+fn objectives_bound_steps_that_exist() {
+    let text = |name: &str| format!("objectives = [\"step({name}).duration < 30s\"]\n{WORKLOAD}");
+    assert!(said(&text("pg_upgrade")).is_empty());
+    assert!(said(&text("pg_upgrad"))[0].contains("did you mean \"pg_upgrade\"?"));
+    assert!(said(&text("Creating dump of global objects"))[0].starts_with("warning:"));
+    let none = format!("{}[upgrade]\nstrategy = \"none\"\n", text("pg_upgrade"));
+    assert!(said(&none)[0].starts_with("error:"));
+}
+
+#[test]
+fn a_switch_of_external_staging_needs_somewhere_to_go() {
+    let text =
+        format!("{WORKLOAD}[staging]\nprovider = \"external\"\ndsn = \"host=x\"\n[upgrade]\nsteps = [\"switch\"]\n");
+    assert!(said(&text)[0].contains("nowhere to go"));
+}
+
+#[test]
+fn too_many_probes_are_stretched() {
+    let many = WorkloadFacts { databases: (0..200).map(|n| format!("d{n}")).collect(), ..workload() };
+    let said = said_with(WORKLOAD, &many, ServerVersions::default());
+    assert!(said.iter().any(|finding| finding.contains("stretched to 200ms")), "{said:?}");
+}
