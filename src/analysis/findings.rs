@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{HostFacts, Rules};
+use crate::samples::sample::Outcome;
 use crate::timeline::{Phase, StepOutcome};
 use crate::words::class::StatementClass;
 use crate::words::ids::Fingerprint;
@@ -124,8 +125,9 @@ impl<T> ByPhase<T> {
     }
 }
 
-/// Percentiles of a merged histogram. Ok, late and expected_error requests enter with their response time, expired and
-/// failed ones with the time waited; skipped ones and probes stay out. `None` everywhere when `count` is 0.
+/// Percentiles of a merged histogram. Ok, late and expected_error requests enter with their response time, expired ones
+/// and those given up after their deadline with the time waited; what failed at once, what was skipped and probes stay
+/// out. `None` everywhere when `count` is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     pub count: u64,
@@ -263,6 +265,43 @@ pub struct RequestCounts {
     pub indeterminate: u64,
     pub expected_error: u64,
     pub skipped: u64,
+}
+
+impl RequestCounts {
+    /// Counts one request.
+    pub fn add(&mut self, outcome: Outcome) {
+        self.offered += 1;
+        let count = match outcome {
+            Outcome::Ok => &mut self.ok,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Late => &mut self.late,
+            Outcome::Expired => &mut self.expired,
+            Outcome::Indeterminate => &mut self.indeterminate,
+            Outcome::ExpectedError => &mut self.expected_error,
+            Outcome::Skipped => &mut self.skipped,
+        };
+        *count += 1;
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            offered: self.offered + other.offered,
+            ok: self.ok + other.ok,
+            failed: self.failed + other.failed,
+            late: self.late + other.late,
+            expired: self.expired + other.expired,
+            indeterminate: self.indeterminate + other.indeterminate,
+            expected_error: self.expected_error + other.expected_error,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+
+    /// Failed, late, expired and indeterminate.
+    pub fn bad(&self) -> u64 {
+        self.failed + self.late + self.expired + self.indeterminate
+    }
 }
 
 /// Answers that were compared with the captured ones.

@@ -1,6 +1,21 @@
 //! Floor 4, judging wing: from a run directory to findings. No server, no tokio, no clock.
 
 mod attempts;
+mod course;
 mod downtime;
+mod errors;
 pub mod findings;
+mod fold;
+mod latency;
+mod ledger;
+mod load;
+mod quality;
 mod spans;
+mod streams;
+mod tenants;
+mod trust;
+mod unite;
+
+pub use findings::Findings;
+pub use fold::Analysis;
+pub use load::{LoadError, load};
