@@ -48,7 +48,10 @@ pub use reply::ReplySummary;
 mod connection_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+pub(crate) mod fixture;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod session_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-pub(crate) mod tests;
+mod tests;

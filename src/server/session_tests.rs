@@ -9,8 +9,8 @@ use tokio::net::UnixListener;
 
 use super::cluster::LocalCluster;
 use super::connect::{ConnectError, cancel_request, connect};
+use super::fixture::{DEADLINE, Run, pinned};
 use super::login::Login;
-use super::tests::{DEADLINE, Run, pinned};
 use super::{control, external};
 use crate::net::{Secret, Target};
 use crate::pgwire::backend::TransactionStatus;
@@ -38,7 +38,7 @@ fn with_password(user: &str, password: &str) -> Login {
 async fn every_way_to_log_in(major: u16) {
     let Some(installation) = pinned(major).await else { return };
     let run = Run::new(&format!("t-login-{major}"));
-    let mut cluster = run.cluster(installation, &[]);
+    let mut cluster = run.cluster("old", installation, &[]);
     cluster.init(DEADLINE).await.unwrap();
     cluster.start(DEADLINE).await.unwrap();
     let target = socket(&cluster);
@@ -90,7 +90,7 @@ async fn every_way_to_log_in_to_18() {
 async fn a_session_serves_both_protocols_and_ends_with_its_server() {
     let Some(installation) = pinned(16).await else { return };
     let run = Run::new("t-session");
-    let mut cluster = run.cluster(installation, &[]);
+    let mut cluster = run.cluster("old", installation, &[]);
     cluster.init(DEADLINE).await.unwrap();
     cluster.start(DEADLINE).await.unwrap();
     let target = socket(&cluster);
@@ -156,7 +156,7 @@ async fn a_session_serves_both_protocols_and_ends_with_its_server() {
 async fn only_a_marked_server_is_disposable() {
     let Some(installation) = pinned(18).await else { return };
     let run = Run::new("t-mark");
-    let mut cluster = run.cluster(installation, &[]);
+    let mut cluster = run.cluster("old", installation, &[]);
     cluster.init(DEADLINE).await.unwrap();
     cluster.start(DEADLINE).await.unwrap();
     let target = socket(&cluster);

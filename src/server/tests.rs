@@ -1,87 +1,20 @@
-//! Real servers of both pinned majors. Where none can be had the tests say why and pass.
+//! The life of real clusters of both pinned majors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use super::account::Account;
-use super::binaries::{Installation, Part, Wanted};
 use super::cache::Cache;
-use super::cluster::{ClusterError, ClusterSpec, LocalCluster, default_locale};
-use super::install::{Installing, obtain};
-use super::launch::Launcher;
-use super::leftovers::{clean_leftovers, end_run};
+use super::cluster::ClusterError;
+use super::fixture::{DEADLINE, Run, pinned};
+use super::leftovers::clean_leftovers;
 use super::process::ProcessIdentity;
-use super::registry::{LiveRun, Registry};
-use super::workspace::{Workspace, free_port};
+use super::registry::LiveRun;
 use crate::scenario::plan::StopMode;
-use crate::scenario::resolved::ServerSource;
-use crate::words::ids::PgMajor;
-
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
-
-/// The pinned installation of a major, from the default cache; `None` (and a line on stderr) when it cannot be had.
-pub(crate) async fn pinned(major: u16) -> Option<Installation> {
-    let wanted = Wanted { major: PgMajor(major), bin_dir: None, source: ServerSource::Pinned, part: Part::Target };
-    let cache = Cache::locate().unwrap();
-    let account = Account::for_servers().unwrap();
-    match obtain(&wanted, &cache, &account, Installing::from_environment(), &mut |line| eprintln!("{line}")).await {
-        Ok(installation) => Some(installation),
-        Err(error) => {
-            eprintln!("SKIPPED, no PostgreSQL {major}: {error}");
-            None
-        }
-    }
-}
-
-/// A run of its own with a register in a directory of its own.
-pub(crate) struct Run {
-    cache_dir: tempfile::TempDir,
-    launcher: Launcher,
-    workspace: Workspace,
-}
-
-impl Run {
-    pub(crate) fn new(name: &str) -> Self {
-        let cache_dir = tempfile::tempdir().unwrap();
-        let run = format!("{name}-{}", std::process::id());
-        let registry = Registry::claim(&Cache::at(cache_dir.path()), &run).unwrap();
-        let launcher = Launcher::new(Account::for_servers().unwrap(), registry);
-        let workspace = Workspace::create(&launcher, None).unwrap();
-        Self { cache_dir, launcher, workspace }
-    }
-
-    pub(crate) fn cluster(&self, installation: Installation, settings: &[(&str, &str)]) -> LocalCluster {
-        let spec = ClusterSpec {
-            installation,
-            data_dir: self.workspace.data_dir("old").unwrap(),
-            socket_dir: self.workspace.socket_dir("old").unwrap(),
-            port: free_port().unwrap(),
-            settings: settings
-                .iter()
-                .map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect::<BTreeMap<_, _>>(),
-            checksums: true,
-            encoding: "UTF8".into(),
-            locale: default_locale().into(),
-            superuser: "postgres".into(),
-            wal_segment_bytes: None,
-            log_file: self.workspace.root().join("old.log"),
-        };
-        LocalCluster::new(spec, self.launcher.clone())
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        end_run(self.launcher.registry(), false);
-    }
-}
 
 async fn a_cluster_lives_and_stops(major: u16) {
     let Some(installation) = pinned(major).await else { return };
     let run = Run::new(&format!("t-life-{major}"));
-    let mut cluster = run.cluster(installation, &[("max_connections", "17")]);
+    let mut cluster = run.cluster("old", installation, &[("max_connections", "17")]);
     cluster.init(DEADLINE).await.unwrap();
     let control = cluster.control_data().await.unwrap();
     assert!(control.checksums() && control.shut_down());
@@ -127,7 +60,7 @@ async fn an_18_cluster_lives_and_stops() {
 async fn what_stops_a_start_is_said() {
     let Some(installation) = pinned(18).await else { return };
     let run = Run::new("t-start");
-    let mut cluster = run.cluster(installation, &[("no_such_setting", "1")]);
+    let mut cluster = run.cluster("old", installation, &[("no_such_setting", "1")]);
     cluster.init(DEADLINE).await.unwrap();
     let error = cluster.start(DEADLINE).await.unwrap_err().to_string();
     assert!(error.contains("unrecognized configuration parameter \"no_such_setting\""), "{error}");
@@ -146,7 +79,7 @@ async fn what_stops_a_start_is_said() {
 async fn the_server_of_a_killed_run_is_cleaned_up_even_when_it_is_frozen() {
     let Some(installation) = pinned(16).await else { return };
     let run = Run::new("t-killed");
-    let mut cluster = run.cluster(installation, &[]);
+    let mut cluster = run.cluster("old", installation, &[]);
     cluster.init(DEADLINE).await.unwrap();
     cluster.start(DEADLINE).await.unwrap();
     let postmaster = cluster.postmaster().unwrap();

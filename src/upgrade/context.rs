@@ -4,7 +4,6 @@
 //! Must not know which steps there are.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -113,10 +112,5 @@ impl UpgradeContext {
         };
         let server = server.ok_or(StepError::NoServer { side: side.name() })?;
         server.cluster.as_mut().ok_or(StepError::NotLocal { side: side.name() })
-    }
-
-    /// Where the primary endpoint leads.
-    pub(super) fn place(&self) -> Result<Arc<crate::server::endpoint::Place>, StepError> {
-        Ok(self.primary()?.current())
     }
 }

@@ -51,8 +51,9 @@ impl PhaseReader {
         }
         // Everything else is printed with its line end at once: an open line of this width is a label.
         if self.running.is_none() && self.failed.is_none() && self.line.len() >= LABEL_WIDTH {
-            let label = String::from_utf8_lossy(&self.line).trim().to_owned();
-            self.start(label, &mut events);
+            let line = String::from_utf8_lossy(&self.line).into_owned();
+            let label = labelled(&line).map_or(line.as_str(), |(label, _)| label).trim();
+            self.start(label.to_owned(), &mut events);
         }
         events
     }
