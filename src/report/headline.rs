@@ -81,11 +81,7 @@ pub fn downtime(report: &Report) -> String {
             None => "no outage was observed; without probes a short one can go unseen".to_owned(),
         };
     }
-    let bounds = match (downtime.at_least_max_ms, downtime.at_most_max_ms) {
-        (Some(least), Some(most)) => format!(" (at least {}, at most {})", ms(least), ms(most)),
-        (Some(least), None) => format!(" (at least {}, not over when recording stopped)", ms(least)),
-        _ => String::new(),
-    };
+    let bounds = worst_bounds(report).map(|bounds| format!(" ({bounds})")).unwrap_or_default();
     let worst = worst_downtime(report);
     let of_all = format!("{} of {} affected", count(downtime.affected), things(downtime.tenants, "tenant"));
     let resolution =
@@ -93,10 +89,19 @@ pub fn downtime(report: &Report) -> String {
     format!("worst tenant down {worst}{bounds}, {of_all}{resolution}")
 }
 
+/// The bounds of the worst tenant's downtime.
+pub fn worst_bounds(report: &Report) -> Option<String> {
+    let least = format!("at least {}", ms(report.downtime.at_least_max_ms?));
+    Some(match report.downtime.at_most_max_ms {
+        Some(most) => format!("{least}, at most {}", ms(most)),
+        None => format!("{least}, not over when recording stopped"),
+    })
+}
+
 /// The worst tenant's downtime; one that was not over when recording stopped is at least so long.
 pub fn worst_downtime(report: &Report) -> String {
     let worst = maybe_ms(report.downtime.max_ms);
-    if report.downtime.at_most_max_ms.is_none() { format!("{worst} or more") } else { worst }
+    if report.downtime.at_most_max_ms.is_none() { format!("≥ {worst}") } else { worst }
 }
 
 /// Downtime over the tenants, and the longest single window.
@@ -174,6 +179,14 @@ pub fn seen_by(tenant: &Tenant) -> &'static str {
         (true, true) => "probes",
         (true, false) => "own",
     }
+}
+
+/// The first step that went wrong and its reason, in the words of the program that gave up.
+pub fn failed_step(report: &Report) -> Option<(&str, &str)> {
+    let step = report.steps.iter().find(|step| step.went_wrong())?;
+    let part = step.steps.iter().find(|part| part.went_wrong() && part.detail.is_some());
+    let detail = step.detail.as_deref().or_else(|| part.and_then(|part| part.detail.as_deref()));
+    detail.map(|detail| (step.name.as_str(), detail))
 }
 
 /// The tenants with any downtime, the worst first as in the report.

@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::tables::{self, ROWS_SHOWN, Table};
 use super::{tenant_bars, traffic};
-use crate::report::figures::{UNKNOWN, count, maybe_us, plain, things};
+use crate::report::figures::{UNKNOWN, count, maybe_us, ms, plain, things};
 use crate::report::headline;
 use crate::report::model::Report;
 
@@ -17,6 +17,8 @@ struct Page<'a> {
     verdict: &'static str,
     reason: String,
     cautions: Vec<String>,
+    /// What the failed step said, as it said it.
+    failure: Option<&'a str>,
     subject: String,
     figures: Vec<Figure>,
     /// SVG: numbers of ours and text that the canvas escaped.
@@ -52,6 +54,7 @@ pub fn render(report: &Report) -> Result<String, askama::Error> {
         verdict: report.verdict.outcome.name(),
         reason: headline::reason(report),
         cautions: headline::cautions(report),
+        failure: headline::failed_step(report).map(|(_, detail)| detail),
         subject: headline::subject(report),
         figures: key_figures(report),
         traffic: traffic::draw(report),
@@ -80,14 +83,16 @@ fn key_figures(report: &Report) -> Vec<Figure> {
     let requests = &report.requests;
     let not_ok = requests.failed + requests.late + requests.expired + requests.indeterminate;
     let lost = report.writes.lost.map_or_else(|| "unknown".to_owned(), count);
-    let worst = match headline::any_downtime(report) {
-        true => headline::worst_downtime(report),
-        false => "none seen".to_owned(),
+    let (worst, bounds) = match headline::any_downtime(report) {
+        true => (headline::worst_downtime(report), headline::worst_bounds(report).unwrap_or_default()),
+        false => ("none seen".to_owned(), headline::downtime(report)),
     };
+    let resolution = report.downtime.resolution_ms.filter(|_| headline::any_downtime(report));
+    let resolution = resolution.map(|resolution_ms| format!("; resolution {}", ms(resolution_ms))).unwrap_or_default();
     let affected = format!("{} of {}", count(report.downtime.affected), count(report.downtime.tenants));
     let spread = if headline::any_downtime(report) { headline::distribution(report) } else { String::new() };
     vec![
-        figure("Worst tenant's downtime", worst, headline::downtime(report)),
+        figure("Worst tenant's downtime", worst, bounds + &resolution),
         figure("Tenants affected", affected, spread),
         figure("Response p99 after", after, format!("before {before}, in the upgrade {upgrade}")),
         figure("Lost writes", lost, headline::lost_writes(report)),

@@ -31,6 +31,7 @@ fn draw_tenant(canvas: &mut Canvas, axis: &TimeAxis, tenant: &Tenant, y: f64) {
     draw_class(canvas, axis, ("write", "writes"), &tenant.write, middle);
     let figure = match tenant.downtime_ms {
         Some(0.0) => "none seen".to_owned(),
+        downtime_ms if tenant.read.open() || tenant.write.open() => format!("≥ {}", maybe_ms(downtime_ms)),
         downtime_ms => maybe_ms(downtime_ms),
     };
     canvas.text("figure", Anchor::Start, WIDTH - RIGHT + 8.0, middle + 4.0, &figure);

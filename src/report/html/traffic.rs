@@ -77,9 +77,11 @@ fn draw_step(canvas: &mut Canvas, axis: &TimeAxis, step: &Step, y: f64) {
         };
         canvas.rect(class, x, y + 3.0, width.min(axis.at(axis.span_ms()) - x), STEP_HEIGHT - 6.0, &tip(part));
     }
-    let outcome = step.outcome.as_deref().filter(|outcome| *outcome != "ok");
-    let label = [Some(maybe_ms(step.duration_ms())), outcome.map(str::to_owned)];
-    let label = label.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let label = match (step.duration_ms(), step.outcome.as_deref()) {
+        (Some(duration_ms), Some("ok") | None) => ms(duration_ms),
+        (Some(duration_ms), Some(outcome)) => format!("{}, {outcome}", ms(duration_ms)),
+        (None, _) => "not ended".to_owned(),
+    };
     // Behind the bar where there is room, else before it.
     match x + width + 90.0 < WIDTH {
         true => canvas.text("figure", Anchor::Start, x + width + 5.0, y + 12.5, &label),
