@@ -19,3 +19,9 @@ pub const SAMPLES_PART_SECONDS: u64 = 2;
 
 /// Characters of a server's message that are kept with a sample.
 pub const MESSAGE_CHARS_MAX: usize = 200;
+
+/// Bytes of the live texts of a workload in all, for the same reason: texts beyond it stand inline.
+pub const WORKLOAD_LIVE_SQL_BYTES_MAX: usize = 64 << 20;
+
+/// One line of a workload: a reader holds one at a time, so its length is bounded.
+pub const WORKLOAD_LINE_BYTES_MAX: usize = 64 << 20;

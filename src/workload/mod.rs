@@ -1,3 +1,17 @@
-//! Floor 1: the workload file (`.jsonl`, `.jsonl.zst`): its lines, a streaming reader and a streaming writer.
+//! Floor 1: the workload file (`.jsonl`, `.jsonl.zst`): its lines, a streaming reader, a streaming writer, a summary.
 
+mod error;
+mod info;
+mod input;
+mod live;
+mod output;
+mod reader;
 pub mod record;
+mod writer;
+
+pub use error::{LineFault, ReadError, WriteError};
+pub use info::{Info, NamedCount, TenantInfo, summarize};
+pub use input::sha256_of_file;
+pub use live::{Statement, StatementText};
+pub use reader::Reader;
+pub use writer::Writer;

@@ -1,0 +1,315 @@
+//! Writing a workload as a stream, in bounded memory.
+//!
+//! Takes records in the order of the file and refuses what a reader would refuse. Gives each statement text one
+//! definition, and counts what the `end` line says. Must not know where the records come from.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::error::{LineFault, WriteError};
+use super::output::Output;
+use super::record::{End, Header, InlineSql, Record, Skipped, SqlRef, SqlText, Tenant, Text};
+use crate::sql;
+use crate::words::limits::{WORKLOAD_LINE_BYTES_MAX, WORKLOAD_LIVE_SQL_BYTES_MAX, WORKLOAD_LIVE_SQL_MAX};
+
+/// A workload being written beside its final name, which it takes in [`Writer::finish`]. Dropped before that, it leaves
+/// nothing.
+pub struct Writer {
+    output: Output,
+    line: Vec<u8>,
+    texts: Texts,
+    tenants: HashSet<u32>,
+    open_sessions: HashSet<u32>,
+    previous_us: u64,
+    end: End,
+}
+
+/// The texts that have a definition, by what tells them apart: the SHA-256 of the text and its parameter types. The texts
+/// themselves need not stay in memory.
+#[derive(Default)]
+struct Texts {
+    ids: HashMap<[u8; 32], u32>,
+    bytes: usize,
+}
+
+impl Writer {
+    /// Creates the file as `<path>.tmp` and writes the header; a path that ends in `.zst` is compressed.
+    ///
+    /// # Errors
+    /// The file cannot be created or written.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, WriteError> {
+        let output = Output::create(path).map_err(|source| WriteError::Create { file: path.to_owned(), source })?;
+        let mut writer = Self {
+            output,
+            line: Vec::new(),
+            texts: Texts::default(),
+            tenants: HashSet::new(),
+            open_sessions: HashSet::new(),
+            previous_us: 0,
+            end: End::default(),
+        };
+        writer.write_line(&Record::Header(header.clone()))?;
+        Ok(writer)
+    }
+
+    /// Defines a tenant; to be done once, before its first request.
+    ///
+    /// # Errors
+    /// The id is taken, or the file cannot be written.
+    pub fn define_tenant(&mut self, tenant: &Tenant) -> Result<(), WriteError> {
+        if !self.tenants.insert(tenant.id) {
+            return Err(WriteError::Misplaced(LineFault::RepeatedTenant(tenant.id)));
+        }
+        self.end.tenants += 1;
+        self.write_line(&Record::Tenant(tenant.clone()))
+    }
+
+    /// The reference to a statement text, whose `sql` line is written before its first use. When
+    /// `WORKLOAD_LIVE_SQL_MAX` texts are defined, a new one stands inline.
+    ///
+    /// # Errors
+    /// The text is longer than a line may be (it can be left out), or the file cannot be written.
+    pub fn sql_ref(&mut self, text: &str) -> Result<SqlRef, WriteError> {
+        self.sql_ref_of_bytes(text.as_bytes(), &[])
+    }
+
+    /// As [`Writer::sql_ref`], for a text that may not be UTF-8, with its parameter types where they are known. Parameter
+    /// types do not stand inline.
+    ///
+    /// # Errors
+    /// As [`Writer::sql_ref`].
+    pub fn sql_ref_of_bytes(&mut self, bytes: &[u8], parameter_types: &[u32]) -> Result<SqlRef, WriteError> {
+        let mut hasher = Sha256::new();
+        hasher.update(bytes);
+        parameter_types.iter().for_each(|oid| hasher.update(oid.to_be_bytes()));
+        let key: [u8; 32] = hasher.finalize().into();
+        if let Some(id) = self.texts.ids.get(&key) {
+            return Ok(SqlRef::Id(*id));
+        }
+        let readable = String::from_utf8_lossy(bytes);
+        let (fingerprint, class) = (sql::fingerprint(&readable), sql::classify(&readable));
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => Text::Text(text.to_owned()),
+            Err(_) => Text::Base64(STANDARD.encode(bytes)),
+        };
+        let is_full = self.texts.ids.len() >= WORKLOAD_LIVE_SQL_MAX
+            || self.texts.bytes + bytes.len() > WORKLOAD_LIVE_SQL_BYTES_MAX;
+        if is_full {
+            return Ok(SqlRef::Inline(Box::new(InlineSql { text, fingerprint, class })));
+        }
+        let id = u32::try_from(self.texts.ids.len()).unwrap_or(u32::MAX);
+        let parameter_types = parameter_types.to_vec();
+        self.write_line(&Record::Sql(SqlText { id, text, fingerprint, class, parameter_types }))?;
+        self.texts.ids.insert(key, id);
+        self.texts.bytes += bytes.len();
+        Ok(SqlRef::Id(id))
+    }
+
+    /// Writes an event: an open, request, copy, cancel or close. Tenants, texts and the end have methods of their own.
+    ///
+    /// # Errors
+    /// Time goes back, a session or tenant is not there, the line is too long (nothing of it is written then), or the
+    /// file cannot be written.
+    pub fn write(&mut self, record: &Record) -> Result<(), WriteError> {
+        let (t_us, session) = match record {
+            Record::Open(open) => (open.t_us, open.session),
+            Record::Request(request) => (request.t_us, request.session),
+            Record::Copy(copy) => (copy.t_us, copy.session),
+            Record::Cancel(cancel) => (cancel.t_us, cancel.session),
+            Record::Close(close) => (close.t_us, close.session),
+            Record::Tenant(tenant) => return self.define_tenant(tenant),
+            Record::Header(_) | Record::Sql(_) | Record::End(_) => {
+                return Err(WriteError::Misplaced(LineFault::Corrupt("not an event".to_owned())));
+            }
+        };
+        self.check(record, t_us, session).map_err(WriteError::Misplaced)?;
+        self.write_line(record)?;
+        self.previous_us = t_us;
+        self.end.span_us = t_us;
+        match record {
+            Record::Open(_) => {
+                self.open_sessions.insert(session);
+                self.end.sessions += 1;
+            }
+            Record::Request(_) => self.end.requests += 1,
+            Record::Close(_) => {
+                self.open_sessions.remove(&session);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the `end` line, brings the file to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// The file cannot be written or renamed; nothing stands under its name then.
+    pub fn finish(mut self, skipped: BTreeMap<String, Skipped>) -> Result<End, WriteError> {
+        self.end.skipped = skipped;
+        let end = std::mem::take(&mut self.end);
+        self.write_line(&Record::End(end.clone()))?;
+        let file = self.output.target().to_owned();
+        self.output.finish().map_err(|source| WriteError::Write { file, source })?;
+        Ok(end)
+    }
+
+    fn check(&self, record: &Record, t_us: u64, session: u32) -> Result<(), LineFault> {
+        if t_us < self.previous_us {
+            return Err(LineFault::TimeGoesBack { previous_us: self.previous_us, t_us });
+        }
+        match (record, self.open_sessions.contains(&session)) {
+            (Record::Open(_), true) => return Err(LineFault::SessionOpen(session)),
+            (Record::Open(_), false) | (_, true) => {}
+            (_, false) => return Err(LineFault::SessionNotOpen(session)),
+        }
+        match record {
+            Record::Request(request) => match request.tenant {
+                Some(tenant) if !self.tenants.contains(&tenant) => Err(LineFault::UndefinedTenant(tenant)),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn write_line(&mut self, record: &Record) -> Result<(), WriteError> {
+        self.line.clear();
+        let write_error = |file: &Path, source| WriteError::Write { file: file.to_owned(), source };
+        serde_json::to_writer(&mut self.line, record)
+            .map_err(|error| write_error(self.output.target(), error.into()))?;
+        if self.line.len() > WORKLOAD_LINE_BYTES_MAX {
+            return Err(WriteError::LineTooLong { bytes: self.line.len(), limit: WORKLOAD_LINE_BYTES_MAX });
+        }
+        self.line.push(b'\n');
+        self.output.write_line(&self.line).map_err(|source| write_error(self.output.target(), source))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::error::ReadError;
+    use super::super::reader::Reader;
+    use super::super::record::{Close, Open, Request, Sent, VERSION};
+    use super::*;
+    use crate::words::limits::WORKLOAD_FRAME_BYTES;
+
+    fn header() -> Header {
+        Header {
+            version: VERSION,
+            started_at: "2026-01-05T09:00:00Z".to_owned(),
+            sources: Vec::new(),
+            server_version: None,
+            tool_version: "0.1.0".to_owned(),
+        }
+    }
+
+    fn request(t_us: u64, sequence: u64, sql: SqlRef) -> Record {
+        let sent = Sent::Simple { sql };
+        Record::Request(Request { t_us, session: 1, sequence, tenant: None, sent, results: Vec::new(), at: None })
+    }
+
+    fn open(t_us: u64) -> Record {
+        Record::Open(Open { t_us, session: 1, ..Open::default() })
+    }
+
+    fn write_workload(path: &Path, requests: u64, text: &str) -> End {
+        let mut writer = Writer::create(path, &header()).unwrap();
+        writer.write(&open(0)).unwrap();
+        for sequence in 0..requests {
+            let sql = writer.sql_ref(&format!("SELECT {} {text}", sequence % 100)).unwrap();
+            writer.write(&request(sequence, sequence, sql)).unwrap();
+        }
+        writer.write(&Record::Close(Close { t_us: requests, session: 1 })).unwrap();
+        writer.finish(BTreeMap::new()).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_compressed_or_not() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["w.jsonl", "w.jsonl.zst"] {
+            let path = directory.path().join(name);
+            let end = write_workload(&path, 1000, "");
+            assert_eq!((end.sessions, end.requests, end.span_us), (1, 1000, 1000));
+            let records: Vec<Record> = Reader::open(&path).unwrap().map(|record| record.unwrap().1).collect();
+            let texts = records.iter().filter(|record| matches!(record, Record::Sql(_))).count();
+            assert_eq!(texts, 100);
+            assert_eq!(records.last(), Some(&Record::End(end)));
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_compressed_file_that_was_cut_is_truncated_behind_its_whole_frames() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.jsonl.zst");
+        let text = "x".repeat(WORKLOAD_FRAME_BYTES / 100);
+        write_workload(&path, 150, &text);
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in [4, bytes.len() / 3, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let error = Reader::open(&path).and_then(|reader| reader.collect::<Result<Vec<_>, _>>()).unwrap_err();
+            let ReadError::Truncated { last_good_line, .. } = error else { panic!("{error}") };
+            assert!(cut != bytes.len() - 1 || last_good_line > 100, "{cut}: {last_good_line}");
+        }
+    }
+
+    #[test]
+    fn damaged_frames_are_found_by_their_checksum() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.jsonl.zst");
+        write_workload(&path, 1000, "");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let error = Reader::open(&path).and_then(|reader| reader.collect::<Result<Vec<_>, _>>()).unwrap_err();
+        assert!(matches!(error, ReadError::Read { .. }), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_workload_that_was_not_finished() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(&directory.path().join("w.jsonl.zst"), &header()).unwrap();
+        writer.write(&open(0)).unwrap();
+        drop(writer);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_reader_would_refuse_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.jsonl");
+        let mut writer = Writer::create(&path, &header()).unwrap();
+        let sql = writer.sql_ref("SELECT 1").unwrap();
+        assert!(matches!(
+            writer.write(&request(0, 0, sql.clone())),
+            Err(WriteError::Misplaced(LineFault::SessionNotOpen(1)))
+        ));
+        writer.write(&open(5)).unwrap();
+        assert!(matches!(
+            writer.write(&request(4, 0, sql.clone())),
+            Err(WriteError::Misplaced(LineFault::TimeGoesBack { .. }))
+        ));
+        writer.write(&request(5, 0, sql)).unwrap();
+        writer.finish(BTreeMap::new()).unwrap();
+        assert!(Reader::open(&path).unwrap().all(|record| record.is_ok()));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_survive() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.jsonl");
+        let mut writer = Writer::create(&path, &header()).unwrap();
+        let sql = writer.sql_ref_of_bytes(b"SELECT '\xe9'", &[23]).unwrap();
+        writer.finish(BTreeMap::new()).unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        reader.next_record().unwrap();
+        let statement = reader.statement(&sql).unwrap();
+        assert_eq!(statement.text.bytes().as_ref(), b"SELECT '\xe9'");
+        assert_eq!(statement.parameter_types, [23]);
+    }
+}
