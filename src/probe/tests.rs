@@ -18,7 +18,7 @@ use crate::samples::sample::{Outcome, Sample, SampleKind};
 use crate::scenario::plan::StopMode;
 use crate::server::cluster::LocalCluster;
 use crate::server::endpoint::{Endpoint, Logins};
-use crate::server::tests::{DEADLINE, Run, pinned};
+use crate::server::fixture::{DEADLINE, Run, pinned};
 use crate::server::{Login, connect};
 use crate::words::class::SampleClass;
 use crate::words::time::RunClock;
@@ -85,7 +85,7 @@ impl Probing {
 async fn cluster(name: &str) -> Option<(LocalCluster, Target, Run)> {
     let installation = pinned(16).await?;
     let run = Run::new(name);
-    let mut cluster = run.cluster(installation, &[("log_connections", "off")]);
+    let mut cluster = run.cluster("old", installation, &[]);
     cluster.init(DEADLINE).await.unwrap();
     cluster.start(DEADLINE).await.unwrap();
     let target = Target::unix(&cluster.spec().socket_dir, cluster.spec().port);
