@@ -95,8 +95,8 @@ impl Metric {
         match self {
             Self::Latency(_) | Self::Service(_) => &[Phase, Tenant, Database, Tier, Region],
             Self::Downtime(_) | Self::Held | Self::Brownout | Self::Recovery => &[Tenant, Database, Tier, Region],
-            Self::ErrorsNew | Self::Divergence => &[Phase],
-            Self::LostWrites | Self::StepDuration(_) => &[],
+            Self::ErrorsNew => &[Phase],
+            Self::LostWrites | Self::Divergence | Self::StepDuration(_) => &[],
         }
     }
 }
