@@ -9,6 +9,7 @@ use crate::analysis::findings::{
 };
 use crate::facts::{HostFacts, Rules};
 use crate::objective::{parse, with_defaults};
+use crate::verdict::Unit;
 use crate::words::phase::Phase;
 
 fn times(count: u64, p99_us: u64) -> Latency {
@@ -49,7 +50,7 @@ fn tenant(name: &str, tier: &str, downtime_us: u64) -> TenantFindings {
         unobserved_us: Some(0),
         requests: RequestCounts { offered: 200_100, ..RequestCounts::default() },
         requests_by_phase: ByPhase::default(),
-        latency,
+        latency: latency.clone(),
         service_time: latency,
         new_errors: ByPhase::default(),
         divergence: Divergence::default(),
