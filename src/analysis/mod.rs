@@ -15,6 +15,8 @@ mod streams;
 mod tenants;
 mod trust;
 mod unite;
+#[cfg(test)]
+mod worked_cases;
 
 pub use findings::Findings;
 pub use fold::Analysis;
