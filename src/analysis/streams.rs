@@ -79,7 +79,7 @@ impl Stream {
             if matches!(speaks, Speaks::ForWrites | Speaks::ForBoth) {
                 self.writes.push(attempt, newest_done_us, bad_times);
             }
-        } else if matches!(sample.outcome, Outcome::Expired | Outcome::Skipped) {
+        } else if sample.kind == SampleKind::Request {
             self.push_unsent(sample);
         }
         self.push_held(sample);
@@ -89,7 +89,11 @@ impl Stream {
         self.sessions.entry((sample.session, sample.copy)).or_default()
     }
 
+    /// Notes a request that was never sent. Probes are left out: any free connection takes the next.
     fn push_unsent(&mut self, sample: &Sample) {
+        if !matches!(sample.outcome, Outcome::Expired | Outcome::Skipped) {
+            return;
+        }
         let waited = Span::new(sample.due_us, sample.done_us.max(sample.due_us + 1));
         match sample.class {
             SampleClass::Read => self.session(sample).unsent_reads.add(waited),
