@@ -138,7 +138,7 @@ async fn run(launcher: &Launcher, command: Command, what: &str, log: &Path) -> R
     match launched.wait(LOAD_DEADLINE).await.map_err(failed)? {
         Some(status) if status.success() => Ok(()),
         Some(status) => {
-            let said = crate::server::cluster::log_tail(log, from);
+            let said = crate::server::log::log_tail(log, from);
             Err(LoadError::Failed { what: what.to_owned(), status: status.to_string(), said, log: log.to_owned() })
         }
         None => {

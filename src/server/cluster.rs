@@ -4,8 +4,7 @@
 //! stands between us and its exit. Must not know what the cluster is rehearsed for.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,48 +12,21 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use super::binaries::Installation;
 use super::configuration;
 use super::control_data::ControlData;
 use super::launch::{LaunchError, Launched, Launcher};
+use super::log::{log_end, log_tail};
 use super::postmaster::{self, PidFile};
 use super::process::{ProcessIdentity, end_postmaster};
 use super::registry::Role;
+use super::spec::ClusterSpec;
 use crate::scenario::plan::StopMode;
-use crate::words::ids::PgMajor;
 
 /// How often `postmaster.pid` is looked at while a server starts.
 const READY_POLL: Duration = Duration::from_millis(10);
 
 /// Time for `pg_controldata`, which reads one file.
 const CONTROL_DATA_DEADLINE: Duration = Duration::from_secs(30);
-
-/// Lines of a log that an error quotes.
-const TAIL_LINES: usize = 5;
-
-/// Bytes of a log that are searched for them.
-const TAIL_BYTES: u64 = 16 << 10;
-
-/// What a cluster shall be like.
-#[derive(Clone, Debug)]
-pub struct ClusterSpec {
-    pub installation: Installation,
-    pub data_dir: PathBuf,
-    pub socket_dir: PathBuf,
-    /// On 127.0.0.1.
-    pub port: u16,
-    /// Lines of `postgresql.conf`; where to listen is added.
-    pub settings: BTreeMap<String, String>,
-    pub checksums: bool,
-    pub encoding: String,
-    pub locale: String,
-    /// The bootstrap superuser; `pg_upgrade` wants the same on both sides.
-    pub superuser: String,
-    /// None: initdb's default.
-    pub wal_segment_bytes: Option<u64>,
-    /// The server's standard output and error, and initdb's. Appended to.
-    pub log_file: PathBuf,
-}
 
 /// Why a cluster is not in the wanted state. `tail` is the end of its log.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +90,7 @@ impl LocalCluster {
         let spec = &self.spec;
         let from = log_end(&spec.log_file);
         let mut command = self.command("initdb");
-        command.args(initdb_arguments(spec)).arg("-D").arg(&spec.data_dir);
+        command.args(spec.initdb_arguments()).arg("-D").arg(&spec.data_dir);
         let mut initdb = self.launcher.spawn_logged(command, Role::Program, &spec.log_file)?;
         let Some(status) = initdb.wait(deadline).await? else {
             initdb.end().await;
@@ -311,29 +283,6 @@ impl Drop for LocalCluster {
     }
 }
 
-/// The locale that sorts by code point and exists everywhere that the pinned builds do.
-pub fn default_locale() -> &'static str {
-    if cfg!(target_os = "macos") { "C" } else { "C.UTF-8" }
-}
-
-fn initdb_arguments(spec: &ClusterSpec) -> Vec<String> {
-    // Durability across a crash of the machine is of no use to a temporary cluster's creation, hence --no-sync.
-    let mut arguments = vec!["--no-sync".to_owned(), "--auth=trust".to_owned()];
-    arguments.push(format!("--username={}", spec.superuser));
-    arguments.push(format!("--encoding={}", spec.encoding));
-    arguments.push(format!("--locale={}", spec.locale));
-    // Since 18 checksums are on by default, and only since then there is an option for off.
-    if spec.checksums {
-        arguments.push("--data-checksums".to_owned());
-    } else if spec.installation.version.major >= PgMajor(18) {
-        arguments.push("--no-data-checksums".to_owned());
-    }
-    if let Some(bytes) = spec.wal_segment_bytes {
-        arguments.push(format!("--wal-segsize={}", bytes >> 20));
-    }
-    arguments
-}
-
 /// Whether the server that we started has said that it accepts connections.
 fn is_ready(data_dir: &Path, server: &Launched) -> bool {
     let pid = server.identity().map(|identity| identity.pid);
@@ -352,71 +301,4 @@ fn give_all(path: &Path, account: &super::account::Account) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Where a log ends now, so that an error quotes only what came after.
-fn log_end(log: &Path) -> u64 {
-    log.metadata().map_or(0, |metadata| metadata.len())
-}
-
-/// The last lines of a log after the byte `from`, on one line.
-pub fn log_tail(log: &Path, from: u64) -> String {
-    let read = || -> io::Result<String> {
-        let mut file = File::open(log)?;
-        let start = from.max(file.metadata()?.len().saturating_sub(TAIL_BYTES));
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    tail_of(&read().unwrap_or_default())
-}
-
-fn tail_of(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() {
-        return "its log says nothing".to_owned();
-    }
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn spec(major: u16, checksums: bool) -> ClusterSpec {
-        ClusterSpec {
-            installation: Installation {
-                version: format!("{major}.1").parse().unwrap(),
-                bin_dir: "/bin".into(),
-                origin: crate::server::binaries::Origin::Path,
-            },
-            data_dir: "/data".into(),
-            socket_dir: "/sockets".into(),
-            port: 5432,
-            settings: BTreeMap::new(),
-            checksums,
-            encoding: "UTF8".into(),
-            locale: "C".into(),
-            superuser: "postgres".into(),
-            wal_segment_bytes: None,
-            log_file: "/log".into(),
-        }
-    }
-
-    #[test]
-    fn checksums_are_said_in_the_majors_own_words() {
-        let has =
-            |major, checksums, option: &str| initdb_arguments(&spec(major, checksums)).iter().any(|o| o == option);
-        assert!(has(16, true, "--data-checksums") && has(18, true, "--data-checksums"));
-        assert!(has(18, false, "--no-data-checksums"));
-        assert!(!has(16, false, "--no-data-checksums"));
-    }
-
-    #[test]
-    fn the_tail_is_the_last_lines_that_say_something() {
-        assert_eq!(tail_of("1\n2\n3\n4\n\n5\n6\n \n"), "2\n3\n4\n5\n6");
-        assert_eq!(tail_of("\n"), "its log says nothing");
-    }
 }

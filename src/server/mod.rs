@@ -5,7 +5,7 @@
 //! binaries                        which installations there are
 //! account, launch, process        who runs what, in process groups of its own
 //! registry, leftovers             what belongs to a run, and how it goes
-//! workspace, cluster              temporary clusters and their life
+//! workspace, spec, cluster        temporary clusters and their life
 //! login, authenticate, connect    how a session is opened
 //! inbox, reply, connection        a session on our own wire code: the replay's and the probes' hot path
 //! control                         a session for catalogue queries and steps
@@ -28,6 +28,7 @@ mod inbox;
 pub mod install;
 pub mod launch;
 pub mod leftovers;
+pub mod log;
 pub mod login;
 pub mod pinned;
 pub mod postmaster;
@@ -35,6 +36,7 @@ pub mod process;
 pub mod registry;
 pub mod releases;
 mod reply;
+pub mod spec;
 pub mod wheel;
 pub mod workspace;
 

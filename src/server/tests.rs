@@ -8,7 +8,7 @@ use super::cluster::ClusterError;
 use super::fixture::{DEADLINE, Run, pinned};
 use super::leftovers::clean_leftovers;
 use super::process::ProcessIdentity;
-use super::registry::LiveRun;
+use super::registry::{LiveRun, Role};
 use crate::scenario::plan::StopMode;
 
 async fn a_cluster_lives_and_stops(major: u16) {
@@ -96,6 +96,26 @@ async fn the_server_of_a_killed_run_is_cleaned_up_even_when_it_is_frozen() {
     assert_eq!((cleaned[0].processes, cleaned[0].directories), (1, 2));
     assert!(!postmaster.is_alive() && children.iter().all(|child| !child.is_alive()));
     assert!(!run.workspace.root().exists());
+}
+
+/// `pg_upgrade` starts its servers with pg_ctl, in sessions of their own, so they stand in no register.
+#[tokio::test]
+async fn a_server_that_a_program_of_a_killed_run_started_is_found_by_its_data_directory() {
+    let Some(installation) = pinned(18).await else { return };
+    let run = Run::new("t-other");
+    let mut cluster = run.cluster("old", installation, &[]);
+    cluster.init(DEADLINE).await.unwrap();
+    let mut pg_ctl = cluster.command("pg_ctl");
+    pg_ctl.args(["start", "-w", "-D"]).arg(&cluster.spec().data_dir);
+    let mut pg_ctl = run.launcher.spawn_logged(pg_ctl, Role::Program, &cluster.spec().log_file).unwrap();
+    assert!(pg_ctl.wait(DEADLINE).await.unwrap().unwrap().success());
+    let postmaster = cluster.postmaster().unwrap();
+    orphan(run.cache_dir.path());
+
+    let cache = Cache::at(run.cache_dir.path());
+    let cleaned = tokio::task::spawn_blocking(move || clean_leftovers(&cache)).await.unwrap();
+    assert_eq!((cleaned[0].processes, cleaned[0].problems.len()), (1, 0));
+    assert!(!postmaster.is_alive() && !run.workspace.root().exists());
 }
 
 fn orphan(cache: &Path) {

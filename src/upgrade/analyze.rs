@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::scenario::plan::AnalyzeMode;
-use crate::server::cluster::log_tail;
+use crate::server::log::log_tail;
 use crate::server::registry::Role;
 use crate::timeline::StepOutcome;
 use crate::words::ids::PgMajor;

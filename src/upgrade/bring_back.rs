@@ -14,7 +14,7 @@ use crate::server::postmaster::PidFile;
 use crate::timeline::{StepOutcome, What};
 
 use super::context::UpgradeContext;
-use super::run::Progress;
+use super::run::{Progress, until_cancelled};
 use super::track::Track;
 
 /// Time for the old server to start; it may have to recover from a crash.
@@ -51,20 +51,28 @@ pub(super) async fn bring_back(context: &mut UpgradeContext, track: &Track, prog
         }
     }
     let step = track.start(STEP);
-    let restored = match obstacle(context, progress).await {
+    let mut cancelled = context.cancelled.clone();
+    let restored = match until_cancelled(restore(context, progress), &mut cancelled).await {
+        Ok(restored) => restored,
+        Err(_) => Restored::NotTried,
+    };
+    let (outcome, detail) = match &restored {
+        Restored::Unsafe { why } | Restored::Failed { why } => (StepOutcome::Failed, Some(why.clone())),
+        Restored::NotTried => (StepOutcome::Cancelled, None),
+        Restored::NotNeeded | Restored::BroughtBack => (StepOutcome::Ok, None),
+    };
+    track.end(step, outcome, detail);
+    restored
+}
+
+async fn restore(context: &mut UpgradeContext, progress: &Progress) -> Restored {
+    match obstacle(context, progress).await {
         Some(why) => Restored::Unsafe { why },
         None => match restart(context).await {
             Ok(()) => Restored::BroughtBack,
             Err(why) => Restored::Failed { why },
         },
-    };
-    match &restored {
-        Restored::Unsafe { why } | Restored::Failed { why } => {
-            track.end(step, StepOutcome::Failed, Some(why.clone()));
-        }
-        _ => track.end(step, StepOutcome::Ok, None),
     }
-    restored
 }
 
 /// Why the old server must not start again, if it must not.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::server::cluster::log_tail;
+use crate::server::log::log_tail;
 use crate::server::registry::Role;
 
 use super::context::{Running, UpgradeContext};

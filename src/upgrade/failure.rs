@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::server::cluster::log_tail;
+use crate::server::log::log_tail;
 
 use super::error::StepError;
 use super::phases::PhaseReader;

@@ -20,7 +20,7 @@ use crate::timeline::StepOutcome;
 use super::context::{Running, UpgradeContext};
 use super::error::StepError;
 use super::failure;
-use super::phases::{PhaseEvent, PhaseReader};
+use super::phases::{PhaseEvent, PhaseReader, WARNINGS};
 use super::prepare;
 
 /// `pg_upgrade --check`, which may run while the old server does, and what it does not look at.
@@ -138,7 +138,7 @@ async fn read_phases(
 fn end_part(running: &Running, part: Option<u32>, result: &str, good: bool) {
     let Some(part) = part else { return };
     // A warning is told and does not stop anything.
-    let passed = good || matches!(result, "warning" | "notice");
+    let passed = good || WARNINGS.contains(&result);
     let outcome = if passed { StepOutcome::Ok } else { StepOutcome::Failed };
-    running.track.end_part(part, outcome, (!good).then(|| result.to_owned()));
+    running.track.end_part(part, outcome, (!good && !result.is_empty()).then(|| result.to_owned()));
 }

@@ -10,6 +10,12 @@ const LABEL_WIDTH: usize = 60;
 /// Results that mean that all is well.
 const GOOD: [&str; 2] = ["ok", "skipped"];
 
+/// Results that need an eye and stop nothing.
+pub(super) const WARNINGS: [&str; 2] = ["warning", "notice"];
+
+/// Results that end the run.
+const FAILURES: [&str; 3] = ["fatal", "failed", "*failure*"];
+
 /// Lines that are kept after a failure, so that a list of a thousand relations does not become the reason.
 const REASON_LINES_MAX: usize = 12;
 
@@ -81,18 +87,25 @@ impl PhaseReader {
             self.start(label.to_owned(), events);
         }
         let Some(label) = self.running.clone() else { return self.note(line) };
-        // A label without a result: lines about its parts follow, and its result at last.
-        let result = line.strip_prefix(label.as_str()).unwrap_or(line).trim();
-        if result.is_empty() || line.starts_with("  ") {
+        let own_line = line.strip_prefix(label.as_str()).map(str::trim);
+        let result = own_line.unwrap_or(line.trim());
+        // A label without a result: lines about its parts may follow, and its result at last.
+        if result.is_empty() || (own_line.is_none() && line.starts_with("  ")) {
             return;
         }
-        let good = GOOD.contains(&result);
-        events.push(PhaseEvent::Ended { result: result.to_owned(), good });
         self.running = None;
-        // "warning" and "notice" explain themselves and go on.
-        if !good && !matches!(result, "warning" | "notice") {
-            self.failed = Some(label);
-            self.said.clear();
+        let good = GOOD.contains(&result);
+        if good || WARNINGS.contains(&result) {
+            // A warning explains itself and goes on.
+            return events.push(PhaseEvent::Ended { result: result.to_owned(), good });
+        }
+        self.failed = Some(label);
+        self.said.clear();
+        // Some failures print a result, others their message in its place.
+        let printed = own_line.is_some() || FAILURES.contains(&result);
+        events.push(PhaseEvent::Ended { result: if printed { result.to_owned() } else { String::new() }, good });
+        if !printed {
+            self.note(line);
         }
     }
 
@@ -176,6 +189,16 @@ mod tests {
         let text = "Some statistics are not transferred by pg_upgrade. Once you start the new server\n\
                     consider running these two commands, which take a while on a large database:\n";
         assert_eq!(reader.push(text.as_bytes()), []);
+    }
+
+    #[test]
+    fn a_message_in_place_of_a_result_is_the_reason() {
+        let mut reader = PhaseReader::default();
+        reader.push(label("Checking for prepared transactions").as_bytes());
+        let events = reader.push(b"\nThe source cluster contains prepared transactions\nFailure, exiting\n");
+        assert_eq!(events, [ended("", false)]);
+        assert_eq!(reader.failed(), Some("Checking for prepared transactions"));
+        assert_eq!(reader.reason(), "The source cluster contains prepared transactions");
     }
 
     #[test]

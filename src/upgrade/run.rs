@@ -85,7 +85,10 @@ async fn run_step(
 }
 
 /// Waits for `work`, or gives the signal that came first.
-async fn until_cancelled<T>(work: impl Future<Output = T>, cancelled: &mut Cancelled) -> Result<T, &'static str> {
+pub(super) async fn until_cancelled<T>(
+    work: impl Future<Output = T>,
+    cancelled: &mut Cancelled,
+) -> Result<T, &'static str> {
     let signal = async {
         match cancelled.wait_for(Option::is_some).await {
             Ok(signal) => (*signal).unwrap_or("a signal"),

@@ -194,8 +194,9 @@ async fn a_prepared_transaction_fails_the_upgrade_and_the_old_server_comes_back(
     let result = staging.run(steps).await;
     assert_eq!((result.outcome, result.failed_step.as_deref()), (StepOutcome::Failed, Some("pg_upgrade")));
     let reason = result.reason.unwrap();
-    assert!(reason.contains("Checking for prepared transactions"), "{reason}");
-    assert!(reason.contains("source cluster contains prepared transactions"), "{reason}");
+    let expected = "pg_upgrade failed at \"Checking for prepared transactions\"\n\
+                    detail: The source cluster contains prepared transactions";
+    assert_eq!(reason, expected);
     assert_eq!(result.restored, Restored::BroughtBack);
     assert_eq!(staging.serving(), "old");
     assert_eq!(staging.value("SELECT count(*)::text FROM pg_prepared_xacts").await, "1");
@@ -261,6 +262,21 @@ async fn a_step_that_passes_its_deadline_is_ended_with_its_children() {
     assert_eq!(result.reason.as_deref(), Some("not done within 300 ms"));
     let pid: i32 = std::fs::read_to_string(staging.results.path().join("pid")).unwrap().trim().parse().unwrap();
     assert_eq!(crate::server::process::identify(pid), None);
+}
+
+#[tokio::test]
+async fn an_old_server_that_does_not_stop_in_time_is_brought_back() {
+    let Some(mut staging) = Staging::new("t-stop", &[]).await else { return };
+    // A smart shutdown waits for this session, for ever.
+    let endpoint = &staging.context.endpoints[0];
+    let login = endpoint.control_login("postgres");
+    let session = crate::server::control::connect(&endpoint.current().target, &login, DEADLINE).await.unwrap();
+    let mut stop = step("stop", StepKind::Stop { cluster: Side::Old, mode: StopMode::Smart });
+    stop.deadline = Duration::from_millis(500);
+    let result = staging.run(vec![stop]).await;
+    assert_eq!((result.outcome, result.restored), (StepOutcome::TimedOut, Restored::BroughtBack));
+    assert!(session.query_one("SELECT 1", &[]).await.is_err());
+    assert!(staging.value("SHOW server_version").await.starts_with("16."));
 }
 
 #[tokio::test]
