@@ -112,7 +112,7 @@ mod tests {
         let databases = (0..2).map(|index| Database { name: format!("d{index}"), index }).collect();
         let settings = Settings::new(100 * MS, 1000 * MS, databases);
         let offsets: Vec<Duration> = (0..2).flat_map(|group| [0, 1].map(|s| settings.offset(group, s))).collect();
-        assert_eq!(offsets, [0 * MS, 25 * MS, 50 * MS, 75 * MS]);
+        assert_eq!(offsets, [0, 25, 50, 75].map(Duration::from_millis));
         assert_eq!(settings.login_offset(1), 500 * MS);
     }
 }

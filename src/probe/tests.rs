@@ -96,7 +96,7 @@ async fn cluster(name: &str) -> Option<(LocalCluster, Target, Run)> {
     Some((cluster, target, run))
 }
 
-fn of<'a>(samples: &'a [Sample], class: SampleClass) -> impl Iterator<Item = &'a Sample> + Clone {
+fn of(samples: &[Sample], class: SampleClass) -> impl Iterator<Item = &Sample> + Clone {
     samples.iter().filter(move |sample| sample.class == class && sample.kind == SampleKind::Probe)
 }
 
@@ -116,7 +116,7 @@ fn assert_nothing_left_out(samples: &[Sample], class: SampleClass) {
     let interval_us = INTERVAL.as_micros() as u64;
     let first_us = due_us[0];
     due_us.extend(samples.iter().filter(|sample| sample.class == SampleClass::Connect).map(|sample| sample.due_us));
-    due_us.retain(|due_us| *due_us >= first_us && (due_us - first_us) % interval_us == 0);
+    due_us.retain(|due_us| *due_us >= first_us && (due_us - first_us).is_multiple_of(interval_us));
     due_us.sort_unstable();
     due_us.dedup();
     let expected: Vec<u64> = (0..due_us.len() as u64).map(|n| first_us + n * interval_us).collect();
