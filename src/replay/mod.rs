@@ -1,1 +1,12 @@
-//! Floor 5: the replay engine.
+//! Floor 5: the replay: the captured sessions, each on a connection of its own, at their captured times.
+//!
+//! [`Spool`] is the workload made ready on disk; [`pace`] says when a request is due, [`Engine`] sends
+//! it.
+
+mod engine;
+pub mod pace;
+mod spool;
+
+pub use engine::{Engine, EngineError, EngineReport, Settings};
+pub use spool::{Body, Captured, DatabaseNames, Execution, RequestFacts, Session, SessionRequests};
+pub use spool::{STATEMENTS_MAX, Spool, SpoolError, SpoolRequest, Totals, TransactionPart};

@@ -1,0 +1,112 @@
+//! One request on a connection: sent, then awaited up to its answer or to the moment at which its client gives up.
+//!
+//! Takes what is to be written and the client's patience; gives what came. Must not know what the answer is worth.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
+
+use super::stop::Stop;
+use crate::net::Target;
+use crate::scenario::resolved::OnDeadline;
+use crate::server::{ConnectError, Connection, ReplySummary, cancel_request};
+
+/// When the run ends, requests that are in flight get this long to be answered.
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
+
+/// How long a client waits for an answer, and what it does then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub deadline: Duration,
+    pub abandon: Duration,
+    pub on_deadline: OnDeadline,
+    /// How long a cancel request may take.
+    pub cancel_within: Duration,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Reply(ReplySummary),
+    /// The connection ended before the reply did.
+    Lost(ConnectError),
+    GivenUp(GivenUp),
+}
+
+/// Why nobody waits any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// `on_deadline = "disconnect"`, or `abandon` passed.
+    TooLong,
+    /// The run ended, and the answer had still time.
+    RunEnded,
+}
+
+/// Waits for the reply to what was handed to the socket at `sent_at`; a cancel request goes to `cancels_at`, the server
+/// that the connection leads to.
+pub(super) async fn await_reply(
+    connection: &mut Connection,
+    sent_at: Instant,
+    patience: &Patience,
+    cancels_at: &Target,
+    stop: &mut Stop,
+) -> Answer {
+    let deadline_at = sent_at + patience.deadline;
+    let mut give_up_at = match patience.on_deadline {
+        OnDeadline::Disconnect => deadline_at,
+        OnDeadline::Wait | OnDeadline::Cancel => sent_at + patience.abandon.max(patience.deadline),
+    };
+    let mut why = GivenUp::TooLong;
+    let mut cancel_due = patience.on_deadline == OnDeadline::Cancel && connection.cancel_key().is_some();
+    let mut cancelling: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
+    let mut ending = false;
+    let answer = loop {
+        let wake_at = if cancel_due { deadline_at.min(give_up_at) } else { give_up_at };
+        tokio::select! {
+            biased;
+            reply = connection.read_reply() => break reply.map_or_else(Answer::Lost, Answer::Reply),
+            () = stop.requested(), if !ending => {
+                ending = true;
+                let drained_at = Instant::now() + DRAIN;
+                if drained_at < give_up_at {
+                    give_up_at = drained_at;
+                    if drained_at < deadline_at {
+                        why = GivenUp::RunEnded;
+                    }
+                }
+            }
+            () = finished(&mut cancelling), if cancelling.is_some() => cancelling = None,
+            () = sleep_until(wake_at.into()) => {
+                if !cancel_due || Instant::now() >= give_up_at {
+                    break Answer::GivenUp(why);
+                }
+                cancel_due = false;
+                cancelling = Some(Box::pin(cancel(connection, cancels_at, patience.cancel_within)));
+            }
+        }
+    };
+    // A cancel request that is still on its way must not meet the session's next statement.
+    if matches!(answer, Answer::Reply(_)) {
+        finished(&mut cancelling).await;
+    }
+    answer
+}
+
+async fn finished(task: &mut Option<Pin<Box<dyn Future<Output = ()>>>>) {
+    if let Some(task) = task {
+        task.await;
+    }
+}
+
+/// Asks for the session's cancellation; whether it worked shows in the session's own answer.
+fn cancel(connection: &Connection, target: &Target, within: Duration) -> impl Future<Output = ()> + use<> {
+    let key = connection.cancel_key().cloned();
+    let target = target.clone();
+    async move {
+        if let Some(key) = key {
+            let _ = cancel_request(&target, &key, within).await;
+        }
+    }
+}

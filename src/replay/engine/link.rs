@@ -1,0 +1,246 @@
+//! A session's connection: opened, lost, opened again, and made what the session was.
+//!
+//! Tries to connect with a back-off until it works, each try a sample; the endpoint is asked anew for each, since the
+//! plan may switch it. Must not know the session's requests but the one being written.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::memory::SessionMemory;
+use super::prepared::PreparedStatements;
+use super::worker::Context;
+use crate::net::Target;
+use crate::pgwire::backend::TransactionStatus;
+use crate::pgwire::frontend;
+use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
+use crate::server::{ConnectError, Connection, Login, ReplySummary, connect};
+use crate::words::class::SampleClass;
+use crate::words::ids::Fingerprint;
+
+/// A connection that lasted shorter than this is opened again only after a wait, so that a server which ends every
+/// session at once is not asked without pause.
+const SHORT_LIFE_US: u64 = 1_000_000;
+
+/// Who the samples of a session are about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About {
+    pub session: u32,
+    pub copy: u16,
+    pub database: u16,
+}
+
+/// The connection of one session, up or down.
+#[derive(Debug)]
+pub(super) struct Link {
+    context: Rc<Context>,
+    about: About,
+    login: Login,
+    connection: Option<Connection>,
+    /// The server that it leads to.
+    target: Option<Target>,
+    prepared: PreparedStatements,
+    memory: SessionMemory,
+    /// When the connection was last usable for the first time.
+    usable_us: u64,
+    /// Tries in all, and those since the last success.
+    tries: u64,
+    failed_tries: u32,
+    jitter: Jitter,
+}
+
+impl Link {
+    pub fn new(context: Rc<Context>, about: About, login: Login, memory: SessionMemory) -> Self {
+        let jitter = Jitter::new(u64::from(about.session) << 16 | u64::from(about.copy));
+        Self {
+            context,
+            about,
+            login,
+            connection: None,
+            target: None,
+            prepared: PreparedStatements::default(),
+            memory,
+            usable_us: 0,
+            tries: 0,
+            failed_tries: 0,
+            jitter,
+        }
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// When the connection became usable.
+    pub fn usable_us(&self) -> u64 {
+        self.usable_us
+    }
+
+    /// Whether the server holds a transaction open for the session.
+    pub fn in_transaction(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.status() != TransactionStatus::Idle)
+    }
+
+    /// The connection, what it has prepared, and the server that it leads to, while it is up.
+    pub fn parts(&mut self) -> Option<(&mut Connection, &mut PreparedStatements, &Target)> {
+        Some((self.connection.as_mut()?, &mut self.prepared, self.target.as_ref()?))
+    }
+
+    /// Tries until the connection is usable. `tenant` is the one that waits for it, as it changes meanwhile.
+    pub async fn bring_up(&mut self, tenant: &Cell<Option<u32>>) {
+        while self.connection.is_none() {
+            match self.wait_before_try() {
+                Duration::ZERO => {}
+                wait => tokio::time::sleep(wait).await,
+            }
+            if let Some(connection) = self.try_to_connect(tenant.get()).await {
+                self.restore(connection).await;
+            }
+        }
+    }
+
+    /// The connection is of no use any more.
+    pub fn take_down(&mut self) {
+        let lived_us = self.context.schedule.now_us().saturating_sub(self.usable_us);
+        self.failed_tries = u32::from(lived_us < SHORT_LIFE_US);
+        self.connection = None;
+        self.prepared.clear();
+        self.memory.transaction_ended(false);
+    }
+
+    /// Waits until the idle connection is lost, then takes it down; for ever while there is none. Cancel-safe.
+    pub async fn wait_lost(&mut self) {
+        match &mut self.connection {
+            Some(connection) => drop(connection.wait_lost().await),
+            None => std::future::pending().await,
+        }
+        self.take_down();
+    }
+
+    /// Takes note of what an answered request changed in the session; `text` is its SQL where it may have.
+    pub fn note(&mut self, reply: &ReplySummary, text: Option<&[u8]>) {
+        self.prepared.answered(reply.error.is_some());
+        if let Some(text) = text.filter(|_| reply.error.is_none()) {
+            let text = String::from_utf8_lossy(text);
+            self.memory.changed(&text, reply.status);
+            if ["deallocate", "discard"].iter().any(|word| text.to_ascii_lowercase().contains(word)) {
+                self.prepared.forget_texts();
+            }
+        }
+        if self.memory.is_pending() && reply.status == TransactionStatus::Idle {
+            self.memory.transaction_ended(reply.error.is_none() && reply.tag.command() == "COMMIT");
+        }
+    }
+
+    /// Rolls back what is open, as a client does after an error that it did not expect; takes the connection down if
+    /// that does not work.
+    pub async fn roll_back(&mut self) {
+        let within = self.context.clients.deadline;
+        if let Some(connection) = &mut self.connection
+            && !matches!(ask(connection, "ROLLBACK", within).await, Ok(reply) if reply.error.is_none())
+        {
+            self.take_down();
+        }
+        self.memory.transaction_ended(false);
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        if let Some(connection) = self.connection {
+            connection.close().await;
+        }
+    }
+
+    /// No wait before the first try; then doubled from the first to the last, less up to a half so that sessions which
+    /// lost their connections together do not come back together.
+    fn wait_before_try(&mut self) -> Duration {
+        let Some(doublings) = self.failed_tries.checked_sub(1) else { return Duration::ZERO };
+        let clients = &self.context.clients;
+        let longest = clients.reconnect_first.saturating_mul(1 << doublings.min(20)).min(clients.reconnect_last);
+        longest.mul_f64(1.0 - self.jitter.fraction() / 2.0)
+    }
+
+    async fn try_to_connect(&mut self, tenant: Option<u32>) -> Option<Connection> {
+        let context = Rc::clone(&self.context);
+        let began_us = context.schedule.now_us();
+        let place = context.endpoint.current();
+        let tried = connect(&place.target, &self.login, context.clients.connect_timeout).await;
+        self.target = Some(place.target.clone());
+        self.tries += 1;
+        self.failed_tries = if tried.is_ok() { 0 } else { self.failed_tries.saturating_add(1) };
+        let error = tried.as_ref().err();
+        context.book.sample(Sample {
+            kind: SampleKind::Connect,
+            class: SampleClass::Connect,
+            outcome: if error.is_none() { Outcome::Ok } else { Outcome::Failed },
+            result: ResultCheck::Unknown,
+            event: self.tries,
+            session: self.about.session,
+            copy: self.about.copy,
+            tenant,
+            database: self.about.database,
+            endpoint: 0,
+            fingerprint: Fingerprint::default(),
+            due_us: began_us,
+            ready_us: Some(began_us),
+            sent_us: Some(began_us),
+            first_us: None,
+            done_us: context.schedule.now_us(),
+            deadline_us: context.clients.connect_timeout.as_micros() as u64,
+            order_wait_us: 0,
+            other_tenant_wait_us: 0,
+            sqlstate: error.and_then(ConnectError::sqlstate),
+            message: error.map(ConnectError::message),
+            rows: 0,
+            bytes: 0,
+            attempt: u16::try_from(self.failed_tries).unwrap_or(u16::MAX).max(1),
+        });
+        tried.ok()
+    }
+
+    /// Tells a new connection what the session had set. What it does not take is counted: the requests that need it
+    /// will show it.
+    async fn restore(&mut self, mut connection: Connection) {
+        for statement in self.memory.statements() {
+            match ask(&mut connection, statement, self.context.clients.deadline).await {
+                Ok(reply) if reply.error.is_none() => {}
+                Ok(_) => self.context.book.restore_failed(),
+                Err(_) => {
+                    self.failed_tries += 1;
+                    return;
+                }
+            }
+        }
+        self.usable_us = self.context.schedule.now_us();
+        self.connection = Some(connection);
+    }
+}
+
+/// A statement of the client itself, which is no request of the workload.
+async fn ask(connection: &mut Connection, sql: &str, within: Duration) -> Result<ReplySummary, ConnectError> {
+    let asking = async {
+        frontend::query(connection.out(), sql.as_bytes())
+            .map_err(|error| ConnectError::Protocol { reason: error.to_string().into() })?;
+        connection.send().await?;
+        connection.read_reply().await
+    };
+    tokio::time::timeout(within, asking).await.unwrap_or(Err(ConnectError::TimedOut { within }))
+}
+
+/// Numbers that look random and are the same in every run (xorshift64*, Marsaglia).
+#[derive(Debug)]
+struct Jitter(u64);
+
+impl Jitter {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// In [0, 1).
+    fn fraction(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

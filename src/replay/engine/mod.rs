@@ -1,0 +1,39 @@
+//! The running replay: worker threads, each with its share of the sessions, each session a task of its own.
+//!
+//! ```text
+//! run          the engine: starts the workers, gathers what they report
+//! worker       one thread: opens its sessions at their times
+//! session      one captured session: its requests in order, each when it is due, each booked once
+//! head         the request that is next
+//! link         the session's connection: opened, lost, opened again, made what it was
+//! memory       what a new connection must be told: settings and the like
+//! prepared     what a connection has prepared, and a request's messages accordingly
+//! exchange     one request on a connection, up to its answer or to giving up
+//! outcome      what an answer is worth
+//! behind       the wait behind other tenants' statements
+//! book         samples and counts on their way to the recorder
+//! in_flight    who waits for an answer, second by second
+//! schedule     the run's clock and the pace, and waiting for a moment
+//! stop         the end of the run, as sessions see it
+//! ```
+
+mod behind;
+mod book;
+mod exchange;
+mod head;
+mod in_flight;
+mod link;
+mod memory;
+mod outcome;
+mod prepared;
+mod run;
+mod schedule;
+mod session;
+mod stop;
+mod worker;
+
+pub use run::{Engine, EngineError, EngineReport, Settings};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,238 @@
+//! The engine: deals the sessions to worker threads, looks at what is in flight each second, gathers the reports.
+//!
+//! Takes a spool, an endpoint and a recorder; gives one report. One thread of its own stands over the workers, so that
+//! nothing here depends on the caller's runtime. Must not know why the run ends.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::book::{Book, Counts};
+use super::in_flight::InFlight;
+use super::schedule::Schedule;
+use super::worker::{Context, Opening, Share, WorkerReport, work};
+use crate::record::Recorder;
+use crate::replay::pace::Pace;
+use crate::replay::spool::{Session, Spool, SpoolError};
+use crate::samples::sample::Outcome;
+use crate::scenario::resolved::Clients;
+use crate::server::endpoint::Endpoint;
+use crate::timeline::What;
+
+/// How often the timeline says what is in flight.
+const IN_FLIGHT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sessions that began before the capture connect within this part of the time before the replay starts; the rest is
+/// for slow logins.
+const CONNECT_LEAD: f64 = 0.8;
+
+/// How the replay goes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub pace: Pace,
+    pub clients: Clients,
+    /// Microsecond of the run at which captured time 0 lies. Until then the sessions that began before the capture
+    /// connect.
+    pub starts_us: u64,
+    /// Worker threads at most, one per core being the sense of it.
+    pub workers: usize,
+}
+
+/// Why a replay has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("could not start a worker of the replay")]
+    Thread(#[source] std::io::Error),
+    #[error("the replay cannot go on reading its prepared workload")]
+    Spool(#[source] SpoolError),
+    #[error("a worker of the replay ended unexpectedly; this is a bug")]
+    Panicked,
+    /// The promise of exactly one sample for each request was broken.
+    #[error("the replay offered {offered} requests but booked {booked}; this is a bug")]
+    Miscounted { offered: u64, booked: u64 },
+}
+
+/// What the replay did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineReport {
+    counts: Counts,
+    /// Every session came to its end before the run was stopped.
+    pub workload_ended: bool,
+}
+
+impl EngineReport {
+    /// Requests that fell due; each has exactly one outcome.
+    pub fn offered(&self) -> u64 {
+        self.counts.offered
+    }
+
+    /// Requests that ended so.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.counts.of(outcome)
+    }
+
+    /// Tries to connect, and how many of them failed.
+    pub fn connects(&self) -> (u64, u64) {
+        (self.counts.connects, self.counts.connects_failed)
+    }
+
+    /// Settings and the like that a new connection did not take after an old one was lost.
+    pub fn restores_failed(&self) -> u64 {
+        self.counts.restores_failed
+    }
+}
+
+/// A replay that is under way.
+#[derive(Debug)]
+pub struct Engine {
+    report: oneshot::Receiver<Result<EngineReport, EngineError>>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Engine {
+    /// Starts the workers. They end when every session has, or soon after `stop` turns true: requests in flight get two
+    /// seconds, those due but unsent are booked, later ones are not offered.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(
+        spool: &Spool,
+        settings: &Settings,
+        endpoint: &Endpoint,
+        recorder: &Recorder,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self, EngineError> {
+        let (spool, settings) = (spool.clone(), settings.clone());
+        let (endpoint, recorder) = (endpoint.clone(), recorder.clone());
+        let (reported, report) = oneshot::channel();
+        let standing = move || {
+            let outcome = replay(&spool, &settings, &endpoint, &recorder, &stop);
+            // Nobody waits for it when the run is being torn down.
+            let _ = reported.send(outcome);
+        };
+        let thread = thread::Builder::new().name("replay".into()).spawn(standing).map_err(EngineError::Thread)?;
+        Ok(Self { report, thread })
+    }
+
+    /// Waits for the end of the replay. Cancel-safe.
+    pub async fn finished(&mut self) -> Result<EngineReport, EngineError> {
+        (&mut self.report).await.unwrap_or(Err(EngineError::Panicked))
+    }
+
+    /// Whether the replay has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// Runs all workers and gathers their reports.
+fn replay(
+    spool: &Spool,
+    settings: &Settings,
+    endpoint: &Endpoint,
+    recorder: &Recorder,
+    stop: &watch::Receiver<bool>,
+) -> Result<EngineReport, EngineError> {
+    let schedule = Schedule::new(recorder.clock(), settings.pace, settings.starts_us);
+    let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(settings.pace.copies)));
+    let shares = deal(spool.sessions(), &schedule, settings.workers, stop);
+    let (reports, reported) = mpsc::channel();
+    let result = thread::scope(|scope| {
+        for (number, share) in shares.into_iter().enumerate() {
+            let context = Context {
+                schedule,
+                clients: settings.clients,
+                endpoint: endpoint.clone(),
+                book: Book::new(recorder.clone()),
+                in_flight: Arc::clone(&in_flight),
+            };
+            let reports = reports.clone();
+            let working = move || {
+                let _ = reports.send(work(context, spool, share));
+            };
+            let named = thread::Builder::new().name(format!("replay-{number}"));
+            named.spawn_scoped(scope, working).map_err(EngineError::Thread)?;
+        }
+        drop(reports);
+        stand_over(&reported, &in_flight, recorder)
+    });
+    let report = result?;
+    if report.workload_ended {
+        recorder.event(What::WorkloadEnded { offered: report.counts.offered });
+    }
+    match (report.counts.offered, report.counts.booked()) {
+        (offered, booked) if offered != booked => Err(EngineError::Miscounted { offered, booked }),
+        _ => Ok(report),
+    }
+}
+
+/// Takes the workers' reports until the last is there, and looks at what is in flight meanwhile.
+fn stand_over(
+    reported: &mpsc::Receiver<Result<WorkerReport, EngineError>>,
+    in_flight: &InFlight,
+    recorder: &Recorder,
+) -> Result<EngineReport, EngineError> {
+    let mut sum = EngineReport { counts: Counts::default(), workload_ended: true };
+    let mut failure = None;
+    loop {
+        match reported.recv_timeout(IN_FLIGHT_INTERVAL) {
+            Ok(Ok(report)) => {
+                sum.counts.add(&report.counts);
+                sum.workload_ended &= report.ended;
+            }
+            Ok(Err(error)) => failure = failure.or(Some(error)),
+            Err(RecvTimeoutError::Timeout) => {
+                let tenants = in_flight.oldest();
+                if !tenants.is_empty() {
+                    recorder.event(What::InFlight { tenants });
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return failure.map_or(Ok(sum), Err),
+        }
+    }
+}
+
+/// Gives every session and copy to a worker, in turns, with the moment at which it connects.
+fn deal(sessions: &[Session], schedule: &Schedule, workers: usize, stop: &watch::Receiver<bool>) -> Vec<Share> {
+    let copies = schedule.pace().copies;
+    let openings = openings(sessions, schedule);
+    let workers = workers.clamp(1, openings.len().max(1));
+    let closed_loop = schedule.pace().is_closed_loop();
+    let share = |worker: usize| {
+        let own: Vec<Opening> = openings.iter().skip(worker).step_by(workers).copied().collect();
+        let open_max = if closed_loop {
+            Session::most_at_once(own.iter().map(|opening| &sessions[opening.session])).max(usize::from(copies))
+        } else {
+            usize::MAX
+        };
+        Share { openings: own, open_max, stop: stop.clone() }
+    };
+    (0..workers).map(share).collect()
+}
+
+/// When each session and copy connects, sorted: those that began before the capture spread over the time before the
+/// replay starts, the others when they were opened.
+fn openings(sessions: &[Session], schedule: &Schedule) -> Vec<Opening> {
+    let now_us = schedule.now_us();
+    let lead_us = schedule.starts_us().saturating_sub(now_us) as f64 * CONNECT_LEAD;
+    let early = sessions.iter().filter(|session| session.began_before_capture).count();
+    let early = (early * usize::from(schedule.pace().copies)).max(1);
+    let mut openings = Vec::with_capacity(sessions.len() * usize::from(schedule.pace().copies));
+    let mut rank = 0;
+    for (session, facts) in sessions.iter().enumerate() {
+        for copy in 0..schedule.pace().copies {
+            let at_us = if facts.began_before_capture {
+                rank += 1;
+                now_us + (lead_us * f64::from(rank - 1) / early as f64) as u64
+            } else {
+                schedule.due_us(facts.opened_us, copy)
+            };
+            openings.push(Opening { session, copy, at_us });
+        }
+    }
+    openings.sort_by_key(|opening| opening.at_us);
+    openings
+}

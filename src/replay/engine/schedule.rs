@@ -1,0 +1,55 @@
+//! The run's clock and the pace together: when something captured is due, and waiting for a moment.
+//!
+//! All waiting for due times goes through [`Schedule::until`], so that another timer can take its place. Must not know
+//! what is waited for.
+
+use std::time::Instant;
+
+use crate::replay::pace::Pace;
+use crate::words::time::RunClock;
+
+/// Cheap to copy; all copies agree.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    clock: RunClock,
+    pace: Pace,
+    starts_us: u64,
+}
+
+impl Schedule {
+    /// Captured time 0 lies at microsecond `starts_us` of the run.
+    pub fn new(clock: RunClock, pace: Pace, starts_us: u64) -> Self {
+        Self { clock, pace, starts_us }
+    }
+
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    pub fn starts_us(&self) -> u64 {
+        self.starts_us
+    }
+
+    pub fn now_us(&self) -> u64 {
+        self.clock.now_us()
+    }
+
+    /// The microsecond of the run at which `instant` lies.
+    pub fn us_of(&self, instant: Instant) -> u64 {
+        self.clock.to_us(instant)
+    }
+
+    /// The microsecond of the run at which something captured at `t_us` is due in this copy.
+    pub fn due_us(&self, t_us: u64, copy: u16) -> u64 {
+        self.starts_us.saturating_add(self.pace.due_us(t_us, copy))
+    }
+
+    /// Waits until microsecond `at_us` of the run, to the millisecond above it; for ever when there is none. Cancel-safe.
+    pub async fn until(&self, at_us: Option<u64>) {
+        match at_us {
+            Some(at_us) if at_us <= self.now_us() => {}
+            Some(at_us) => tokio::time::sleep_until(self.clock.to_instant(at_us).into()).await,
+            None => std::future::pending().await,
+        }
+    }
+}

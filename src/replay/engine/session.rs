@@ -1,0 +1,371 @@
+//! One captured session: its requests in order, each when it is due, each booked exactly once.
+//!
+//! A session is either connected and waits for its next request, or it brings its connection up while the requests
+//! that fall due are booked as what they are: expired, or the skipped rest of a broken transaction. Nothing that its
+//! server does can stop it. Must not know other sessions.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::behind::BusyStretches;
+use super::exchange::{Answer, GivenUp, Patience, await_reply};
+use super::head::{Head, Next};
+use super::link::{About, Link};
+use super::outcome;
+use super::stop::Stop;
+use super::worker::Context;
+use crate::pgwire::backend::TransactionStatus;
+use crate::replay::spool::{Body, RequestFacts, SpoolError};
+use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
+use crate::server::{ConnectError, ReplySummary};
+
+/// A session and copy being replayed.
+pub(super) struct SessionTask {
+    pub context: Rc<Context>,
+    pub about: About,
+    /// Its slot among those in flight.
+    pub slot: usize,
+    pub head: Head,
+    pub link: Link,
+    /// Microsecond of the run at which it closes.
+    pub closes_us: u64,
+    pub state: State,
+}
+
+/// What the session has been through.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// When its last request was over.
+    free_us: u64,
+    /// The rest of the current transaction block is not sent.
+    skipping: bool,
+    busy: BusyStretches,
+    was_connected: bool,
+}
+
+/// How a wait ended.
+enum Woken {
+    /// The connection is up, and the next request is due.
+    Due,
+    /// Look again: the connection came or went, or requests were given up.
+    Again,
+    /// The session is at its end.
+    Closed,
+    /// The run is.
+    Stopped,
+}
+
+impl SessionTask {
+    /// Replays the session to its end, or to the end of the run.
+    ///
+    /// # Errors
+    /// The spool cannot be read; what was due before is booked.
+    pub async fn run(mut self, stop: &mut Stop) -> Result<(), SpoolError> {
+        self.head.advance(&self.context.schedule)?;
+        loop {
+            let woken =
+                if self.link.is_up() { self.wait_until_due(stop).await } else { self.wait_until_up(stop).await? };
+            match (woken, self.head.next()) {
+                (Woken::Due, Some(next)) => self.take_up(next, stop).await?,
+                (Woken::Due | Woken::Again, _) => {}
+                (Woken::Closed, _) => break,
+                (Woken::Stopped, _) => {
+                    self.give_up_what_is_due()?;
+                    break;
+                }
+            }
+        }
+        self.link.close().await;
+        Ok(())
+    }
+
+    /// Connected: waits for the next request, or for the session's end when there is none.
+    async fn wait_until_due(&mut self, stop: &mut Stop) -> Woken {
+        let schedule = self.context.schedule;
+        self.state.was_connected = true;
+        let next = self.head.next();
+        let at_us = next.map_or(self.closes_us, |next| next.due_us);
+        if !stop.is_requested() && next.is_some() && at_us <= schedule.now_us() {
+            return Woken::Due;
+        }
+        tokio::select! {
+            biased;
+            () = stop.requested() => Woken::Stopped,
+            () = self.link.wait_lost() => {
+                self.skip_rest_of_block();
+                Woken::Again
+            }
+            () = schedule.until(Some(at_us)) => if next.is_some() { Woken::Due } else { Woken::Closed },
+        }
+    }
+
+    /// Not connected: brings the connection up, and gives up the requests whose time passes meanwhile.
+    async fn wait_until_up(&mut self, stop: &mut Stop) -> Result<Woken, SpoolError> {
+        if self.head.next().is_none() && self.state.was_connected {
+            return Ok(Woken::Closed);
+        }
+        let Self { context, about, head, link, state, closes_us, .. } = self;
+        let context = &**context;
+        let tenant = Cell::new(head.tenant());
+        let mut coming_up = std::pin::pin!(link.bring_up(&tenant));
+        loop {
+            let gives_up_us = match head.next() {
+                Some(next) => context.gives_up_us(&next, state.skipping),
+                None => Some(*closes_us),
+            };
+            tokio::select! {
+                biased;
+                () = stop.requested() => return Ok(Woken::Stopped),
+                () = &mut coming_up => return Ok(Woken::Again),
+                () = context.schedule.until(gives_up_us) => {
+                    let Some(next) = head.next() else { return Ok(Woken::Closed) };
+                    give_up(context, *about, state, &next);
+                    head.advance(&context.schedule)?;
+                    tenant.set(head.tenant());
+                }
+            }
+        }
+    }
+
+    /// The next request is due on a connection that is up: sends it, or gives it up.
+    async fn take_up(&mut self, next: Next, stop: &mut Stop) -> Result<(), SpoolError> {
+        let skipped = self.state.skipping && next.facts.part.inside;
+        let gives_up_us = self.context.gives_up_us(&next, self.state.skipping);
+        let is_late = gives_up_us.is_some_and(|at_us| at_us <= self.context.schedule.now_us());
+        // Inside a transaction that has begun nothing expires: its client goes on.
+        if skipped || (is_late && !self.link.in_transaction()) {
+            give_up(&self.context, self.about, &mut self.state, &next);
+        } else if !self.send(next, stop).await {
+            return Ok(());
+        }
+        self.head.advance(&self.context.schedule)
+    }
+
+    /// Sends a request and sees it to its end. False when not a byte of it left, so that it is still to be sent.
+    async fn send(&mut self, next: Next, stop: &mut Stop) -> bool {
+        let Next { facts, due_us } = next;
+        let ready_us = self.state.free_us.max(self.link.usable_us());
+        let due_us = if self.context.schedule.pace().is_closed_loop() { ready_us } else { due_us };
+        let context = Rc::clone(&self.context);
+        let patience = context.patience(&facts);
+        let mut sample = Sample {
+            due_us,
+            ready_us: Some(ready_us),
+            other_tenant_wait_us: self.state.busy.wait_us(facts.tenant, due_us, ready_us),
+            deadline_us: patience.deadline.as_micros() as u64,
+            ..unsent(self.about, &next)
+        };
+        let (Some(request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
+            return false;
+        };
+        if let Err(error) = prepared.write(&request.body, connection.out()) {
+            context.book.offer();
+            sample.message = Some(error.to_string().into());
+            self.book(sample, Outcome::Failed, context.schedule.now_us());
+            self.after_failure(&facts).await;
+            return true;
+        }
+        let sent = tokio::time::timeout(patience.abandon.max(patience.deadline), connection.send()).await;
+        let answer = match sent {
+            Ok(Ok(sent_at)) => {
+                let sent_us = context.schedule.us_of(sent_at);
+                sample.sent_us = Some(sent_us);
+                context.in_flight.sent(self.slot, facts.tenant, sent_us);
+                let answer = await_reply(connection, sent_at, &patience, target, stop).await;
+                context.in_flight.ended(self.slot);
+                sample.first_us = connection.first_at().map(|first_at| context.schedule.us_of(first_at));
+                answer
+            }
+            Ok(Err(_)) => {
+                self.link.take_down();
+                self.skip_rest_of_block();
+                return false;
+            }
+            Err(_) => Answer::GivenUp(GivenUp::TooLong),
+        };
+        context.book.offer();
+        match answer {
+            Answer::Reply(reply) => self.answered(&facts, sample, &reply, patience.deadline.as_micros() as u64).await,
+            Answer::Lost(error) => self.lost(&facts, sample, &error),
+            Answer::GivenUp(why) => self.given_up(&facts, sample, why),
+        }
+        true
+    }
+
+    async fn answered(&mut self, facts: &RequestFacts, mut sample: Sample, reply: &ReplySummary, deadline_us: u64) {
+        let schedule = self.context.schedule;
+        let done_us = schedule.us_of(reply.done_at);
+        let in_time = done_us <= sample.sent_us.unwrap_or(done_us).saturating_add(deadline_us);
+        let (outcome, result) = outcome::of_reply(facts, reply, in_time);
+        sample.first_us = Some(schedule.us_of(reply.first_at));
+        sample.result = result;
+        sample.rows = outcome::rows_of(reply);
+        sample.bytes = reply.bytes;
+        sample.sqlstate = reply.error.as_ref().map(|error| error.sqlstate);
+        sample.message = reply.error.as_ref().map(|error| error.message.clone());
+        let text =
+            self.head.request().filter(|request| request.facts.changes_session).map(|request| match request.body {
+                Body::Simple { sql } => sql,
+                Body::Execute(execution) => execution.sql,
+            });
+        self.link.note(reply, text);
+        self.book(sample, outcome, done_us);
+        if outcome == Outcome::Failed {
+            self.after_failure(facts).await;
+        } else if !facts.part.stays_open && reply.status != TransactionStatus::Idle {
+            // The capture left its block here, so nothing of this session would ever end ours.
+            self.link.roll_back().await;
+        }
+    }
+
+    fn lost(&mut self, facts: &RequestFacts, mut sample: Sample, error: &ConnectError) {
+        sample.sqlstate = error.sqlstate();
+        sample.message = Some(error.message());
+        self.book(sample, outcome::without_answer(facts.class), self.context.schedule.now_us());
+        self.break_off(facts);
+    }
+
+    fn given_up(&mut self, facts: &RequestFacts, mut sample: Sample, why: GivenUp) {
+        let now_us = self.context.schedule.now_us();
+        let outcome = match why {
+            GivenUp::TooLong => {
+                let waited_ms = now_us.saturating_sub(sample.sent_us.unwrap_or(sample.due_us)) / 1_000;
+                sample.message = Some(format!("no answer within {waited_ms} ms").into());
+                outcome::without_answer(facts.class)
+            }
+            // Neither an answer nor a missed deadline: it says nothing about the server.
+            GivenUp::RunEnded => {
+                sample.message = Some(RUN_ENDED.into());
+                Outcome::Skipped
+            }
+        };
+        self.book(sample, outcome, now_us);
+        self.break_off(facts);
+    }
+
+    fn book(&mut self, sample: Sample, outcome: Outcome, done_us: u64) {
+        let started_us = sample.sent_us.unwrap_or(done_us);
+        self.state.busy.push(sample.tenant, started_us, done_us);
+        self.state.free_us = done_us;
+        self.context.book.sample(Sample { outcome, done_us, ..sample });
+    }
+
+    /// The connection is of no use after this request.
+    fn break_off(&mut self, facts: &RequestFacts) {
+        self.link.take_down();
+        self.state.skipping = facts.part.stays_open;
+    }
+
+    /// A request failed that did not fail in the capture: its client rolls back and leaves the rest of the block.
+    async fn after_failure(&mut self, facts: &RequestFacts) {
+        let failed_in_capture = facts.captured.sqlstate.is_some();
+        if facts.part.stays_open && failed_in_capture {
+            return;
+        }
+        self.state.skipping = facts.part.stays_open;
+        if self.link.in_transaction() {
+            self.link.roll_back().await;
+            self.state.free_us = self.context.schedule.now_us();
+        }
+    }
+
+    /// The connection went while the session was idle; a block that was open is broken.
+    fn skip_rest_of_block(&mut self) {
+        self.state.skipping |= self.head.next().is_some_and(|next| next.facts.part.inside);
+    }
+
+    /// The run ended: what fell due and was not sent is booked, what was not due is not offered.
+    fn give_up_what_is_due(&mut self) -> Result<(), SpoolError> {
+        let schedule = self.context.schedule;
+        let now_us = schedule.now_us();
+        while let Some(next) = self.head.next()
+            && next.due_us <= now_us
+            && !schedule.pace().is_closed_loop()
+        {
+            let gives_up_us = self.context.gives_up_us(&next, self.state.skipping);
+            if gives_up_us.is_some_and(|at_us| at_us <= now_us) {
+                give_up(&self.context, self.about, &mut self.state, &next);
+            } else {
+                self.context.book.offer();
+                let message = Some(RUN_ENDED.into());
+                let sample = Sample { message, done_us: now_us, ..unsent(self.about, &next) };
+                self.context.book.sample(Sample { outcome: Outcome::Skipped, ..sample });
+            }
+            self.head.advance(&schedule)?;
+        }
+        Ok(())
+    }
+}
+
+const RUN_ENDED: &str = "the run ended";
+
+impl Context {
+    /// How long the client of this request waits.
+    fn patience(&self, facts: &RequestFacts) -> Patience {
+        let captured = std::time::Duration::from_micros(facts.captured.total_us);
+        Patience {
+            deadline: self.clients.deadline.max(captured.saturating_mul(3)),
+            abandon: self.clients.abandon,
+            on_deadline: self.clients.on_deadline,
+            cancel_within: self.clients.connect_timeout,
+        }
+    }
+
+    /// When a request that is not sent is given up: at its due time where it is the rest of a broken transaction, else
+    /// after its deadline; never in a closed loop, where nothing is late.
+    fn gives_up_us(&self, next: &Next, skipping: bool) -> Option<u64> {
+        if self.schedule.pace().is_closed_loop() {
+            return (skipping && next.facts.part.inside).then_some(0);
+        }
+        match skipping && next.facts.part.inside {
+            true => Some(next.due_us),
+            false => Some(next.due_us.saturating_add(self.patience(&next.facts).deadline.as_micros() as u64)),
+        }
+    }
+}
+
+/// Books a request that is not sent: skipped as the rest of a broken transaction, or expired, and with it the
+/// transaction that it would have begun.
+fn give_up(context: &Context, about: About, state: &mut State, next: &Next) {
+    let skipped = state.skipping && next.facts.part.inside;
+    let gave_up_us = context.gives_up_us(next, state.skipping).unwrap_or_default();
+    let mut sample = unsent(about, next);
+    sample.deadline_us = context.patience(&next.facts).deadline.as_micros() as u64;
+    // Expired at its deadline, even if nobody looked at that moment; skipped when its turn came.
+    sample.done_us = if skipped { gave_up_us.max(state.free_us) } else { gave_up_us };
+    sample.outcome = if skipped { Outcome::Skipped } else { Outcome::Expired };
+    context.book.offer();
+    context.book.sample(sample);
+    state.skipping = next.facts.part.stays_open;
+}
+
+/// A sample of a request of which nothing has happened yet.
+fn unsent(about: About, next: &Next) -> Sample {
+    let Next { facts, due_us } = next;
+    Sample {
+        kind: SampleKind::Request,
+        class: facts.class,
+        outcome: Outcome::Expired,
+        result: ResultCheck::Unknown,
+        event: facts.event,
+        session: about.session,
+        copy: about.copy,
+        tenant: facts.tenant,
+        database: about.database,
+        endpoint: 0,
+        fingerprint: facts.fingerprint,
+        due_us: *due_us,
+        ready_us: None,
+        sent_us: None,
+        first_us: None,
+        done_us: *due_us,
+        deadline_us: 0,
+        order_wait_us: 0,
+        other_tenant_wait_us: 0,
+        sqlstate: None,
+        message: None,
+        rows: 0,
+        bytes: 0,
+        attempt: 1,
+    }
+}

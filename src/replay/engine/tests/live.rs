@@ -1,0 +1,1 @@
+//! The replay against a real server.

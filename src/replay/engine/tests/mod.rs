@@ -1,0 +1,7 @@
+//! The replay against a stand-in of a server that does what a test tells it, and against real servers.
+
+mod faults;
+mod live;
+mod outage;
+mod stand_in;
+mod story;

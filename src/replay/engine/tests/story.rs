@@ -1,0 +1,187 @@
+//! A short workload told line by line, and its replay.
+
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::stand_in::StandIn;
+use crate::net::Target;
+use crate::record::{self, Item};
+use crate::replay::pace::Pace;
+use crate::replay::spool::{DatabaseNames, Spool};
+use crate::replay::{Engine, EngineReport, Settings};
+use crate::samples::sample::{Outcome, Sample, SampleKind};
+use crate::scenario::resolved::{Clients, OnDeadline, Speed};
+use crate::server::Login;
+use crate::server::endpoint::{Endpoint, Logins};
+use crate::sql;
+use crate::timeline::What;
+use crate::words::sqlstate::SqlState;
+use crate::words::time::RunClock;
+
+/// Far more than any of these replays takes.
+pub(super) const PATIENT: Duration = Duration::from_secs(60);
+
+/// Clients that wait for ever.
+pub(super) const CLIENTS: Clients = Clients {
+    deadline: PATIENT,
+    on_deadline: OnDeadline::Wait,
+    abandon: PATIENT,
+    connect_timeout: PATIENT,
+    reconnect_first: Duration::from_millis(1),
+    reconnect_last: Duration::from_millis(5),
+};
+
+/// A workload in the making. Times are milliseconds; tenant 0 is `acme`, 1 is `bolt`.
+pub(super) struct Story {
+    lines: Vec<Value>,
+    span_ms: u64,
+    pub clients: Clients,
+    pub pace: Pace,
+}
+
+/// Everything that a replay left.
+pub(super) struct Replayed {
+    pub report: EngineReport,
+    pub samples: Vec<Sample>,
+    pub events: Vec<What>,
+}
+
+impl Story {
+    pub fn new(clients: Clients) -> Self {
+        let tenant = |id, name| json!({"kind": "tenant", "id": id, "name": name});
+        let lines = vec![tenant(0, "acme"), tenant(1, "bolt")];
+        Self { lines, span_ms: 0, clients, pace: Pace::new(Speed::Factor(1.0), 1) }
+    }
+
+    /// A session of user `u` in database `app` that was there when the capture began.
+    pub fn session(mut self, session: u32) -> Self {
+        self.lines.push(json!({"kind": "open", "t_us": 0, "session": session, "database": "app", "user": "u",
+            "began_before_capture": true}));
+        self
+    }
+
+    /// A simple query of tenant `acme`.
+    pub fn query(self, at_ms: u64, session: u32, sql: &str) -> Self {
+        let sent = json!({"simple": {"sql": inline(sql)}});
+        self.request(at_ms, session, sent)
+    }
+
+    /// An execution of a named statement.
+    pub fn execute(self, at_ms: u64, session: u32, statement: &str, sql: &str) -> Self {
+        let sent = json!({"execute": {"sql": inline(sql), "statement": statement, "parameters": ["7"]}});
+        self.request(at_ms, session, sent)
+    }
+
+    /// The request before failed in the capture.
+    pub fn failed_with(self, sqlstate: &str) -> Self {
+        self.with("results", json!([{"sqlstate": sqlstate}]))
+    }
+
+    /// The request before is of tenant `bolt`.
+    pub fn of_bolt(self) -> Self {
+        self.with("tenant", json!(1))
+    }
+
+    pub fn close(mut self, at_ms: u64, session: u32) -> Self {
+        self.lines.push(json!({"kind": "close", "t_us": at_ms * 1_000, "session": session}));
+        self
+    }
+
+    /// The spool of what was told.
+    pub fn spool(&self) -> Spool {
+        let mut lines = self.lines.clone();
+        lines.push(json!({"kind": "end", "sessions": 0, "requests": 0, "tenants": 2, "span_us": self.span_ms * 1_000}));
+        Spool::from_lines(&lines, DatabaseNames::new())
+    }
+
+    /// Replays it to its end against a stand-in.
+    pub async fn replay(&self, server: &StandIn) -> Replayed {
+        self.replay_at(&endpoint(server.target()), std::future::pending()).await
+    }
+
+    /// Replays it until its end or until `stops` is ready.
+    pub async fn replay_at(&self, endpoint: &Endpoint, stops: impl Future<Output = ()>) -> Replayed {
+        let (recorder, items) = record::channel(RunClock::start());
+        let settings =
+            Settings { pace: self.pace, clients: self.clients, starts_us: recorder.clock().now_us(), workers: 2 };
+        let (stop, stopped) = watch::channel(false);
+        let mut engine = Engine::start(&self.spool(), &settings, endpoint, &recorder, stopped).unwrap();
+        drop(recorder);
+        let report = tokio::select! {
+            report = engine.finished() => report,
+            () = stops => {
+                stop.send_replace(true);
+                engine.finished().await
+            }
+        };
+        let (samples, events) = sorted(&items);
+        Replayed { report: report.unwrap(), samples, events }
+    }
+
+    fn request(mut self, at_ms: u64, session: u32, sent: Value) -> Self {
+        let sequence = self.lines.len();
+        let mut line = json!({"kind": "request", "t_us": at_ms * 1_000, "session": session, "sequence": sequence,
+            "tenant": 0});
+        merge(&mut line, sent);
+        self.lines.push(line);
+        self.span_ms = self.span_ms.max(at_ms);
+        self
+    }
+
+    fn with(mut self, key: &str, value: Value) -> Self {
+        merge(self.lines.last_mut().unwrap(), json!({ key: value }));
+        self
+    }
+}
+
+impl Replayed {
+    /// The requests' outcomes by session, in the order of the capture.
+    pub fn outcomes(&self, session: u32) -> Vec<Outcome> {
+        self.requests(session).iter().map(|sample| sample.outcome).collect()
+    }
+
+    /// The requests of a session in the order of the capture.
+    pub fn requests(&self, session: u32) -> Vec<&Sample> {
+        let is_wanted = |sample: &&Sample| sample.kind == SampleKind::Request && sample.session == session;
+        self.samples.iter().filter(is_wanted).collect()
+    }
+
+    /// The tries to connect.
+    pub fn connects(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.kind == SampleKind::Connect)
+    }
+}
+
+/// The endpoint `primary` that leads there.
+pub(super) fn endpoint(target: Target) -> Endpoint {
+    Endpoint::new("primary", target, "old", Logins::default(), Login::new("u", "app"))
+}
+
+pub(super) fn sqlstate(code: &str) -> Option<SqlState> {
+    Some(code.parse().unwrap())
+}
+
+fn inline(sql: &str) -> Value {
+    json!({"text": sql, "fingerprint": sql::fingerprint(sql), "class": sql::classify(sql)})
+}
+
+fn merge(line: &mut Value, more: Value) {
+    let (Value::Object(line), Value::Object(more)) = (line, more) else { panic!("not objects") };
+    line.extend(more);
+}
+
+fn sorted(items: &Receiver<Item>) -> (Vec<Sample>, Vec<What>) {
+    let (mut samples, mut events) = (Vec::new(), Vec::new());
+    for item in items.try_iter() {
+        match item {
+            Item::Samples(batch) => samples.extend(batch),
+            Item::Event(event) => events.push(event.what),
+            Item::Ledger(_) => {}
+        }
+    }
+    samples.sort_by_key(|sample| (sample.session, sample.event));
+    (samples, events)
+}

@@ -1,0 +1,69 @@
+//! When a request is due: from its captured time, the speed and the copy.
+//!
+//! Takes microseconds of the workload, gives microseconds of the replay. The same arithmetic counts what falls due and
+//! offers it, so that the two agree exactly. Must not know the clock.
+
+use crate::scenario::resolved::Speed;
+
+/// Speed and copies together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    pub speed: Speed,
+    /// Every session is replayed this many times, at least 1.
+    pub copies: u16,
+    /// What each copy lies behind the one before, microseconds of the workload.
+    pub copy_shift_us: u64,
+}
+
+impl Pace {
+    /// Copies spread evenly over a second of the workload, so that they do not arrive in the same microsecond.
+    pub fn new(speed: Speed, copies: u16) -> Self {
+        let copies = copies.max(1);
+        Self { speed, copies, copy_shift_us: 1_000_000 / u64::from(copies) }
+    }
+
+    /// Microseconds after the replay's start at which something captured at `t_us` is due in this copy. With
+    /// [`Speed::Max`] everything is due at once; the caller moves it to the moment the session is ready.
+    pub fn due_us(&self, t_us: u64, copy: u16) -> u64 {
+        let shifted_us = t_us.saturating_add(self.copy_shift_us.saturating_mul(u64::from(copy)));
+        match self.speed {
+            Speed::Factor(1.0) => shifted_us,
+            Speed::Factor(factor) => (shifted_us as f64 / factor) as u64,
+            Speed::Max => 0,
+        }
+    }
+
+    /// How many copies of something captured at `t_us` are due before `until_us`.
+    pub fn copies_due(&self, t_us: u64, until_us: u64) -> u64 {
+        (0..self.copies).filter(|&copy| self.due_us(t_us, copy) < until_us).count() as u64
+    }
+
+    /// Whether the replay is a closed loop: due times mean nothing then.
+    pub fn is_closed_loop(&self) -> bool {
+        self.speed == Speed::Max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_captured_pace_is_kept_to_the_microsecond() {
+        let pace = Pace::new(Speed::Factor(1.0), 1);
+        assert_eq!(pace.due_us(9_007_199_254_740_993, 0), 9_007_199_254_740_993);
+    }
+
+    #[test]
+    fn twice_as_fast_takes_half_the_time() {
+        assert_eq!(Pace::new(Speed::Factor(2.0), 1).due_us(3_000_000, 0), 1_500_000);
+    }
+
+    #[test]
+    fn copies_are_shifted_and_each_is_counted() {
+        let pace = Pace::new(Speed::Factor(1.0), 4);
+        assert_eq!(pace.due_us(0, 3), 750_000);
+        assert_eq!(pace.copies_due(0, 500_000), 2);
+        assert_eq!(pace.copies_due(0, 500_001), 3);
+    }
+}

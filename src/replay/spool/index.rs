@@ -1,0 +1,101 @@
+//! The index at a spool's end: what is known of the workload as a whole, and where each session's chain begins.
+//!
+//! Bounded by sessions, tenants and distinct statements, never by the number of requests. Written and read as JSON, once
+//! a run. Must not know how the blocks are laid out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::StatementFact;
+
+/// Everything but the requests themselves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Index {
+    pub workload_sha256: String,
+    pub totals: Totals,
+    pub sessions: Vec<Session>,
+    /// In the order of appearance; the index is the one in samples.
+    pub tenants: Vec<Tenant>,
+    /// At most [`STATEMENTS_MAX`].
+    pub statements: Vec<StatementFact>,
+    /// First block of the chain of all captured times, in the order of the requests.
+    pub(super) times: u64,
+}
+
+/// Distinct statements whose folded text is kept: enough for every application that does not build its texts anew each
+/// time, and for one that does an upper bound on memory.
+pub const STATEMENTS_MAX: usize = 65_536;
+
+/// What the pass over the workload counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// RFC 3339, the moment of captured time 0.
+    pub started_at: String,
+    /// Captured server version, where the capture knew it.
+    pub server_version: Option<String>,
+    /// Requests in the workload.
+    pub requests: u64,
+    /// Requests that are replayed: all but those counted in `not_replayed`.
+    pub replayed: u64,
+    /// Replayed requests without a tenant.
+    pub unmapped: u64,
+    /// Microseconds from captured time 0 to the last event.
+    pub span_us: u64,
+    /// Requests that cannot be sent again, by reason.
+    pub not_replayed: BTreeMap<String, u64>,
+    /// Fingerprints beyond [`STATEMENTS_MAX`]: they are replayed, but have no text in reports.
+    pub statements_beyond_limit: u64,
+}
+
+/// A session as captured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its number in the workload.
+    pub session: u32,
+    /// Names as captured; the endpoint knows staging's.
+    pub database: String,
+    pub user: String,
+    /// Startup parameters other than user and database.
+    pub parameters: BTreeMap<String, String>,
+    /// Settings that it had when the capture began.
+    pub settings: BTreeMap<String, String>,
+    pub opened_us: u64,
+    /// None where the capture ended before the session.
+    pub closed_us: Option<u64>,
+    pub began_before_capture: bool,
+    /// Tenant of its first request that has one.
+    pub tenant: Option<u32>,
+    pub requests: u64,
+    /// First block of its chain, 0 without requests.
+    pub(super) chain: u64,
+}
+
+impl Session {
+    /// The most of these sessions that are open at one moment of the capture.
+    pub fn most_at_once<'a>(sessions: impl IntoIterator<Item = &'a Self>) -> usize {
+        let mut edges: Vec<(u64, i64)> = Vec::new();
+        for session in sessions {
+            edges.push((session.opened_us, 1));
+            edges.extend(session.closed_us.map(|closed_us| (closed_us, -1)));
+        }
+        // At the same moment, what closes goes first.
+        edges.sort_unstable();
+        let mut open = 0;
+        let counts = edges.into_iter().map(|(_, change)| {
+            open += change;
+            open
+        });
+        usize::try_from(counts.max().unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+/// A tenant and the captured databases that its requests go to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    pub name: String,
+    pub tier: Option<String>,
+    pub region: Option<String>,
+    pub databases: BTreeSet<String>,
+    pub requests: u64,
+}

@@ -1,0 +1,19 @@
+//! The workload as the replay reads it: one file on disk in which every session has a chain of blocks of its own.
+//!
+//! One streaming pass makes it; then each session reads its own chain with a block in memory, so that a session that
+//! stands still delays no other, and neither a long workload nor a long outage costs memory. It depends on the workload
+//! alone: pace and staging's names are applied when it is read.
+
+mod bytes;
+mod cache;
+mod chain;
+mod index;
+mod pass;
+mod request;
+mod store;
+mod texts;
+mod transaction;
+
+pub use index::{STATEMENTS_MAX, Session, Totals};
+pub use request::{Body, Captured, Execution, RequestFacts, SpoolRequest, TransactionPart};
+pub use store::{DatabaseNames, SessionRequests, Spool, SpoolError};
