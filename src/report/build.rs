@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 
 use super::model::*;
 use crate::analysis::findings::{self, ByPhase, Findings};
+use crate::verdict;
 
 /// Milliseconds of microseconds; exact to the microsecond for any run of less than three centuries.
 fn ms(us: u64) -> f64 {
@@ -18,7 +19,7 @@ fn maybe_ms(us: Option<u64>) -> Option<f64> {
 }
 
 /// The report of a rehearsal: what was found, and how it was judged.
-pub fn build(findings: &Findings, verdict: Verdict, objectives: Vec<Objective>) -> Report {
+pub fn build(findings: &Findings, verdict: &verdict::Verdict) -> Report {
     let run = &findings.run;
     Report {
         format: FORMAT.to_owned(),
@@ -32,7 +33,7 @@ pub fn build(findings: &Findings, verdict: Verdict, objectives: Vec<Objective>) 
             signal: run.interrupted.clone(),
             duration_ms: ms(run.ended_us),
         },
-        verdict,
+        verdict: self::verdict(verdict),
         scenario: Scenario { name: run.scenario_name.clone() },
         server: Servers {
             before: Server { version: run.server_before.clone() },
@@ -62,8 +63,44 @@ pub fn build(findings: &Findings, verdict: Verdict, objectives: Vec<Objective>) 
         divergence: divergence(&findings.divergence),
         writes: writes(&findings.writes),
         trust: trust(&findings.trust),
-        objectives,
+        objectives: verdict.objectives.iter().map(objective).collect(),
         series: series(&findings.series),
+    }
+}
+
+fn verdict(verdict: &verdict::Verdict) -> Verdict {
+    let reason = |reason: &verdict::Reason| Reason {
+        code: reason.code.clone(),
+        text: reason.text.clone(),
+        value: reason.value,
+        limit: reason.limit,
+    };
+    Verdict {
+        outcome: match verdict.outcome {
+            verdict::Outcome::Passed => Outcome::Passed,
+            verdict::Outcome::Failed => Outcome::Failed,
+            verdict::Outcome::Inconclusive => Outcome::Inconclusive,
+        },
+        reasons: verdict.reasons.iter().map(reason).collect(),
+        exit_code: verdict.exit.code(),
+    }
+}
+
+fn objective(judged: &verdict::Judged) -> Objective {
+    Objective {
+        text: judged.text.clone(),
+        value: judged.value,
+        low: judged.low,
+        high: judged.high,
+        limit: Some(judged.limit),
+        unit: judged.unit.name().to_owned(),
+        outcome: match judged.outcome {
+            verdict::ObjectiveOutcome::Met => ObjectiveOutcome::Met,
+            verdict::ObjectiveOutcome::Missed => ObjectiveOutcome::Missed,
+            verdict::ObjectiveOutcome::Inconclusive => ObjectiveOutcome::Inconclusive,
+        },
+        tenants: judged.tenants.clone(),
+        note: judged.note.clone(),
     }
 }
 
@@ -269,6 +306,7 @@ mod tests {
     use crate::analysis::findings::{
         ClassFindings, DowntimeSummary, Latency as Measured, TenantFindings, WindowSource,
     };
+    use crate::words::exit::ExitCode;
     use crate::facts::{HostFacts, Rules as RunRules};
 
     fn tenant_down_for(tenant: &str, downtime_us: Option<u64>) -> TenantFindings {
@@ -351,7 +389,24 @@ mod tests {
     }
 
     fn report_of(findings: &Findings) -> Report {
-        build(findings, Verdict { outcome: Outcome::Inconclusive, reasons: vec![], exit_code: 130 }, vec![])
+        let judged = verdict::Judged {
+            text: "downtime max < 3s".into(),
+            outcome: verdict::ObjectiveOutcome::Missed,
+            value: Some(3_021.457),
+            low: Some(3_000.5),
+            high: None,
+            limit: 3_000.0,
+            unit: verdict::Unit::Milliseconds,
+            tenants: vec!["worst".into()],
+            note: None,
+        };
+        let verdict = verdict::Verdict {
+            outcome: verdict::Outcome::Failed,
+            exit: ExitCode::Interrupted,
+            reasons: vec![],
+            objectives: vec![judged],
+        };
+        build(findings, &verdict)
     }
 
     #[test]
@@ -369,6 +424,15 @@ mod tests {
         let report = report_of(&findings_of(tenants.map(|(name, down)| tenant_down_for(name, down)).into()));
         let names: Vec<&str> = report.tenants.iter().map(|tenant| tenant.tenant.as_str()).collect();
         assert_eq!(names, ["worst", "none", "also none", "unknown"]);
+    }
+
+    #[test]
+    fn an_objective_keeps_its_bounds_and_the_verdict_its_exit_code() {
+        let report = report_of(&findings_of(vec![]));
+        let objective = &report.objectives[0];
+        assert_eq!((report.verdict.outcome, report.verdict.exit_code), (Outcome::Failed, 130));
+        assert_eq!((objective.low, objective.high, objective.unit.as_str()), (Some(3_000.5), None, "ms"));
+        assert_eq!(objective.outcome, ObjectiveOutcome::Missed);
     }
 
     #[test]

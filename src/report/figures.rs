@@ -86,9 +86,9 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
-/// `text` as [`plain`] gives it, cut to `chars_max` characters with an ellipsis for what is left out.
+/// `text` as [`plain`] gives it, with single spaces and cut to `chars_max` characters with an ellipsis for what is left out.
 pub fn shortened(text: &str, chars_max: usize) -> String {
-    let text = plain(text);
+    let text = plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match text.chars().count() {
         length if length <= chars_max => text,
         _ => text.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect(),
@@ -128,6 +128,6 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(plain("a\u{1b}[31mb\nc"), "a [31mb c");
-        assert_eq!(shortened("a long name", 6), "a lon…");
+        assert_eq!(shortened("a  long\nname", 6), "a lon…");
     }
 }

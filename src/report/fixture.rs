@@ -173,7 +173,7 @@ pub fn interrupted() -> Report {
     report.series.points.truncate(27);
     for objective in &mut report.objectives {
         objective.outcome = ObjectiveOutcome::Inconclusive;
-        objective.value = None;
+        (objective.value, objective.low, objective.high) = (None, None, None);
         objective.note = Some("phase after was not seen".into());
     }
     report.trust.reasons = vec![reason("phase_missing", "phase after was not seen", None, None)];
@@ -230,6 +230,8 @@ fn objective(text: &str, value: f64, limit: f64, unit: &str, outcome: ObjectiveO
     Objective {
         text: text.into(),
         value: Some(value),
+        low: Some(value),
+        high: Some(value),
         limit: Some(limit),
         unit: unit.into(),
         outcome,

@@ -2,7 +2,7 @@
 //!
 //! Takes a report and gives plain sentences without markup. Must not know where they are shown.
 
-use super::figures::{UNKNOWN, count, in_unit, maybe_ms, maybe_us, ms, percent, plain, things};
+use super::figures::{UNKNOWN, count, in_unit, maybe_ms, maybe_us, ms, percent, plain, shortened, things};
 use super::model::{
     ClassDowntime, ErrorGroup, Objective, ObjectiveOutcome, Outcome, Report, Source, Statement, Tenant,
 };
@@ -10,8 +10,8 @@ use super::model::{
 /// A p99 after by p99 before above which a statement counts as slower.
 const SLOWER_RATIO_MIN: f64 = 1.25;
 
-/// Reasons that are shown beside the first.
-const FURTHER_REASONS_MAX: usize = 3;
+/// Characters of a reason in a headline: pg_upgrade can be long, and all of its words stand with its step.
+const REASON_CHARS_MAX: usize = 280;
 
 /// The verdict in one word.
 pub fn verdict(report: &Report) -> &'static str {
@@ -25,7 +25,7 @@ pub fn verdict(report: &Report) -> &'static str {
 /// The one reason for the verdict.
 pub fn reason(report: &Report) -> String {
     match (report.verdict.reasons.first(), report.verdict.outcome) {
-        (Some(reason), _) => plain(&reason.text),
+        (Some(reason), _) => shortened(&reason.text, REASON_CHARS_MAX),
         (None, Outcome::Passed) => match report.objectives.len() {
             0 => "nothing went wrong, and no objective was set".to_owned(),
             1 => "its one objective is met".to_owned(),
@@ -45,14 +45,12 @@ pub fn cut_off(report: &Report) -> Option<String> {
     }
 }
 
-/// What a reader has to know before any figure: that the run was cut off or was a closed loop, and the further reasons.
+/// What a reader has to know before any figure: that the run was cut off, or was a closed loop.
 pub fn cautions(report: &Report) -> Vec<String> {
-    let closed_loop = report
-        .rules
-        .closed_loop
-        .then(|| "replayed as fast as it goes (closed loop): response times and downtime are no forecast".to_owned());
-    let further = report.verdict.reasons.iter().skip(1).take(FURTHER_REASONS_MAX).map(|reason| plain(&reason.text));
-    cut_off(report).into_iter().chain(closed_loop).chain(further).collect()
+    let closed_loop = report.rules.closed_loop.then(|| {
+        "replayed as fast as it goes (closed loop): response times and downtime are no forecast".to_owned()
+    });
+    cut_off(report).into_iter().chain(closed_loop).collect()
 }
 
 /// Scenario, servers and start: `16-to-18-link, PostgreSQL 16.14 to 18.4, started 2026-11-22T15:31:30Z, ran 98.20 s`.

@@ -198,6 +198,9 @@ pub struct Objective {
     pub text: String,
     /// In `unit`.
     pub value: Option<f64>,
+    /// What the value surely lies between; null where there is no such bound.
+    pub low: Option<f64>,
+    pub high: Option<f64>,
     pub limit: Option<f64>,
     /// `ms`, `us`, `count`, `share` or `ratio`.
     pub unit: String,
