@@ -306,8 +306,8 @@ mod tests {
     use crate::analysis::findings::{
         ClassFindings, DowntimeSummary, Latency as Measured, TenantFindings, WindowSource,
     };
-    use crate::words::exit::ExitCode;
     use crate::facts::{HostFacts, Rules as RunRules};
+    use crate::words::exit::ExitCode;
 
     fn tenant_down_for(tenant: &str, downtime_us: Option<u64>) -> TenantFindings {
         let downtime =

@@ -47,9 +47,10 @@ pub fn cut_off(report: &Report) -> Option<String> {
 
 /// What a reader has to know before any figure: that the run was cut off, or was a closed loop.
 pub fn cautions(report: &Report) -> Vec<String> {
-    let closed_loop = report.rules.closed_loop.then(|| {
-        "replayed as fast as it goes (closed loop): response times and downtime are no forecast".to_owned()
-    });
+    let closed_loop = report
+        .rules
+        .closed_loop
+        .then(|| "replayed as fast as it goes (closed loop): response times and downtime are no forecast".to_owned());
     cut_off(report).into_iter().chain(closed_loop).collect()
 }
 
