@@ -3,14 +3,19 @@
 //! One file for each command; `show` is the only place that prints. Nothing below this floor prints or exits.
 
 mod args;
+mod check;
+mod judge;
 mod postgres;
+mod run;
 mod show;
+mod workload;
 
 use std::error::Error;
 use std::ffi::OsString;
 
 use clap::Parser;
 
+use crate::scenario::ScenarioError;
 use crate::words::exit::ExitCode;
 use args::{Cli, Command};
 
@@ -30,7 +35,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     match carry_out(cli.command) {
         Ok(code) => code.code(),
         Err(error) => {
-            show::error(error.as_ref());
+            match error.downcast_ref::<ScenarioError>() {
+                Some(error) => show::diagnostics(&error.render()),
+                None => show::error(error.as_ref()),
+            }
             ExitCode::Usage.code()
         }
     }
@@ -38,8 +46,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
 
 fn carry_out(command: Command) -> Ended {
     match command {
+        Command::Workload(command) => workload::carry_out(command),
+        Command::Check(typed) => check::carry_out(&typed),
+        Command::Run(typed) => run::carry_out(&typed),
+        Command::Report(typed) => judge::carry_out_report(&typed),
+        Command::Gate(typed) => judge::carry_out_gate(&typed),
         Command::Postgres(command) => postgres::carry_out(command),
-        _ => Err("this command is not built yet".into()),
+        Command::Capture(_) => Err("not yet".into()),
     }
 }
 

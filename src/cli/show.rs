@@ -37,6 +37,11 @@ pub fn error_text(error: &dyn Error) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Prints what is wrong with a file that a person wrote, already rendered with its places.
+pub fn diagnostics(rendered: &str) {
+    write_stderr(rendered);
+}
+
 /// Writes one line of progress: plain, so that a log of it can be read.
 pub fn progress(line: &str) {
     write_stderr(&format!("{line}\n"));

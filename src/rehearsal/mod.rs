@@ -1,6 +1,14 @@
 //! Floor 6: the rehearsal: staging made ready, phases conducted, everything put away.
 
+mod answers;
+pub mod begin;
+mod conduct;
+mod facts;
 mod generator;
 mod host;
 mod load;
+mod measure;
+mod plans;
+pub mod run;
 pub mod signals;
+mod staging;

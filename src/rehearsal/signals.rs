@@ -13,7 +13,24 @@ pub type Cancelled = watch::Receiver<Option<&'static str>>;
 /// The listener for signals; stops listening when dropped.
 pub struct Signals {
     task: JoinHandle<()>,
-    cancelled: Cancelled,
+    cancel: Canceller,
+}
+
+/// Ends the run as a signal would, from any thread: for what makes going on pointless, such as a full disk.
+#[derive(Clone, Debug)]
+pub struct Canceller {
+    sender: watch::Sender<Option<&'static str>>,
+}
+
+impl Canceller {
+    /// Cancels with a reason, unless something else was first.
+    pub fn cancel(&self, reason: &'static str) {
+        self.sender.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(reason);
+            first
+        });
+    }
 }
 
 impl Signals {
@@ -25,23 +42,28 @@ impl Signals {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let (sender, cancelled) = watch::channel(None);
+        let cancel = Canceller { sender: watch::Sender::new(None) };
+        let first = cancel.clone();
         let task = tokio::spawn(async move {
             let name = tokio::select! {
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
                 _ = hangup.recv() => "SIGHUP",
             };
-            sender.send_replace(Some(name));
-            // The sender stays, so that late receivers still see the value; further signals change nothing.
-            sender.closed().await;
+            // Further signals change nothing: the first began an orderly end, which is bounded.
+            first.cancel(name);
         });
-        Ok(Self { task, cancelled })
+        Ok(Self { task, cancel })
     }
 
     /// A receiver to hand to whoever has to stop.
     pub fn cancelled(&self) -> Cancelled {
-        self.cancelled.clone()
+        self.cancel.sender.subscribe()
+    }
+
+    /// What cancels without a signal.
+    pub fn canceller(&self) -> Canceller {
+        self.cancel.clone()
     }
 }
 

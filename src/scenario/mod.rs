@@ -13,7 +13,7 @@ mod read;
 mod read_staging;
 mod read_step;
 mod read_upgrade;
-mod releases;
+pub mod releases;
 mod render;
 pub mod resolved;
 mod secret;

@@ -61,7 +61,7 @@ impl ConnectError {
         self.server_error().map_or_else(|| self.to_string().into(), |error| error.message.clone())
     }
 
-    pub(super) fn protocol(reason: impl ToString) -> Self {
+    pub fn protocol(reason: impl ToString) -> Self {
         Self::Protocol { reason: reason.to_string().into() }
     }
 

@@ -34,7 +34,6 @@ pub mod pinned;
 pub mod postmaster;
 pub mod process;
 pub mod registry;
-pub mod releases;
 mod reply;
 pub mod spec;
 pub mod wheel;

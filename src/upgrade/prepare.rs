@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use crate::scenario::plan::TransferMode;
+use crate::scenario::releases::Batch;
 use crate::server::cluster::LocalCluster;
-use crate::server::releases::is_older_than;
 use crate::words::ids::PgMajor;
 
 use super::context::UpgradeContext;
@@ -40,7 +40,8 @@ pub(super) async fn prepare_in(context: &mut UpgradeContext) -> Result<(), StepE
 /// Refuses a target that was released before the source.
 pub(super) fn check_releases(old: &LocalCluster, new: &LocalCluster) -> Result<(), StepError> {
     let (source, target) = (old.spec().installation.version, new.spec().installation.version);
-    if is_older_than(target, source) == Some(true) {
+    // An unknown major is left to pg_upgrade.
+    if Batch::of(target).zip(Batch::of(source)).is_some_and(|(target, source)| target < source) {
         return Err(StepError::TargetOlder { target: target.to_string(), source_version: source.to_string() });
     }
     Ok(())

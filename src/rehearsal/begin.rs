@@ -1,0 +1,106 @@
+//! What comes before anything is started: programs found, the workload prepared, the scenario checked.
+//!
+//! Takes the scenario and the cache; gives installations and a spool, or says why not. `check` and `run` share it. Must
+//! not start a server.
+
+use crate::replay::{Spool, SpoolError};
+use crate::scenario::resolved::Staging as Choice;
+use crate::scenario::{Finding, Level, Scenario, ServerVersions, WorkloadFacts, check, check_host};
+use crate::server::account::Account;
+use crate::server::binaries::{Part, Wanted, find};
+use crate::server::cache::Cache;
+use crate::server::install::{Installing, ObtainError, obtain};
+use crate::server::pinned;
+use crate::words::ids::PgVersion;
+
+use super::staging::Installations;
+
+/// Below the cache: prepared workloads.
+const SPOOLS: &str = "spools";
+
+/// Finds the programs of local staging, and installs what is missing. None for external staging.
+///
+/// # Errors
+/// What could neither be found nor installed.
+pub async fn installations(
+    scenario: &Scenario,
+    cache: &Cache,
+    account: &Account,
+    installing: Installing,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<Option<Installations>, ObtainError> {
+    let Choice::Local(local) = &scenario.staging else { return Ok(None) };
+    let old = obtain(&Wanted::of(&local.server, Part::Source), cache, account, installing, say).await?;
+    let new = match &scenario.upgrade.to {
+        None => None,
+        Some(choice) => Some(obtain(&Wanted::of(choice, Part::Target), cache, account, installing, say).await?),
+    };
+    for installation in [Some(&old), new.as_ref()].into_iter().flatten() {
+        say(&format!(
+            "PostgreSQL {}: {} in {}",
+            installation.version,
+            installation.origin,
+            installation.bin_dir.display()
+        ));
+    }
+    Ok(Some(Installations { old, new }))
+}
+
+/// The exact versions that a run would have, as far as they are known without installing or connecting.
+pub fn expected_versions(scenario: &Scenario, cache: &Cache, account: &Account) -> ServerVersions {
+    let Choice::Local(local) = &scenario.staging else { return ServerVersions::default() };
+    let version = |choice, part| -> Option<PgVersion> {
+        let wanted = Wanted::of(choice, part);
+        match find(&wanted, cache, account) {
+            Ok(installation) => Some(installation.version),
+            // It would be installed, so its version is known all the same.
+            Err(_) => pinned::version(wanted.major),
+        }
+    };
+    ServerVersions {
+        source: version(&local.server, Part::Source),
+        target: scenario.upgrade.to.as_ref().and_then(|choice| version(choice, Part::Target)),
+    }
+}
+
+/// Finds or makes the prepared workload. It reads the whole file, so it runs beside the async threads.
+///
+/// # Errors
+/// Those of the workload's reader, unchanged.
+pub async fn spool(scenario: &Scenario, cache: &Cache) -> Result<Spool, SpoolError> {
+    let workload = scenario.workload.file.clone();
+    let dir = cache.dir().join(SPOOLS);
+    let names = match &scenario.staging {
+        Choice::External(external) => external.databases.clone(),
+        Choice::Local(_) => Default::default(),
+    };
+    let making = tokio::task::spawn_blocking(move || Spool::prepare(&workload, &dir, names));
+    making.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Everything that can be said against the scenario, errors first.
+pub fn findings(scenario: &Scenario, spool: Option<&Spool>, versions: ServerVersions) -> Vec<Finding> {
+    let workload = spool.map(workload_facts);
+    let mut findings = check_host(scenario);
+    findings.extend(check(scenario, workload.as_ref(), versions));
+    findings.sort_by_key(|finding| finding.level);
+    findings
+}
+
+/// Whether these findings keep a rehearsal from being run.
+pub fn refuse(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.level == Level::Error)
+}
+
+fn workload_facts(spool: &Spool) -> WorkloadFacts {
+    let totals = spool.totals();
+    let users: std::collections::BTreeSet<_> = spool.sessions().iter().map(|session| session.user.clone()).collect();
+    WorkloadFacts {
+        span_us: totals.span_us,
+        sessions: spool.sessions().len() as u64,
+        peak_connections: spool.sessions_at_once() as u64,
+        databases: spool.databases().to_vec(),
+        users: users.into_iter().collect(),
+        requests: totals.requests,
+    }
+}

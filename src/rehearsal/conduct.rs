@@ -1,0 +1,139 @@
+//! The phases, one after the other: what is measured happens in here.
+//!
+//! Takes the steps' context and the lengths of the phases; gives how it went. Replay and probes run beside it. Must not
+//! know how staging came about, nor what the samples say.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answers::{await_groups, server_version};
+use super::plans;
+use super::signals::{Cancelled, wait};
+use crate::facts::StatementFact;
+use crate::record::RunDir;
+use crate::scenario::Scenario;
+use crate::timeline::{Phase, Side, StepOutcome, What};
+use crate::upgrade::{StepsResult, UpgradeContext, run_steps};
+use crate::words::ids::PgMajor;
+
+/// After a failed step: how long the old server may take until every fate group answers.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+/// After a failed step, once every fate group answers: how long watching goes on, so that the end of the downtime is
+/// seen by requests and probes.
+const WATCH_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// How the phases went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conducted {
+    /// Every phase was seen to its end.
+    pub complete: bool,
+    /// The signal that ended it early.
+    pub interrupted: Option<&'static str>,
+    /// None when the run was interrupted before the upgrade.
+    pub steps: Option<StepsResult>,
+    /// Databases that did not answer after a failed step.
+    pub silent: Vec<String>,
+}
+
+/// What the conductor needs beside the steps' context.
+pub struct Score<'a> {
+    pub scenario: &'a Scenario,
+    pub databases: &'a [String],
+    pub statements: &'a [StatementFact],
+    pub run_dir: &'a RunDir,
+    /// The old server's major, for its plans.
+    pub major: PgMajor,
+    /// Time from now until the workload's first moment: sessions connect in it.
+    pub lead: Duration,
+    pub cancelled: Cancelled,
+}
+
+/// Conducts warmup, before, upgrade and after. `say` gets a line for each phase and step.
+pub async fn conduct(
+    score: &mut Score<'_>,
+    context: &mut UpgradeContext,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Conducted {
+    let phases = score.scenario.phases;
+    let recorder = context.recorder.clone();
+    let mut conducted = Conducted { complete: false, interrupted: None, steps: None, silent: Vec::new() };
+
+    let warmup_ends = Instant::now() + score.lead + phases.warmup;
+    recorder.event(What::PhaseStarted { phase: Phase::Warmup });
+    say(&format!("warmup: {} s", phases.warmup.as_secs_f64()));
+    explain(score, context, Side::Before).await;
+    if let Some(signal) = until(warmup_ends, &mut score.cancelled).await {
+        return interrupted(conducted, context, signal);
+    }
+    recorder.event(What::PhaseEnded { phase: Phase::Warmup });
+
+    recorder.event(What::PhaseStarted { phase: Phase::Before });
+    say(&format!("before: {} s of baseline", phases.before.as_secs_f64()));
+    if let Some(signal) = until(Instant::now() + phases.before, &mut score.cancelled).await {
+        return interrupted(conducted, context, signal);
+    }
+    recorder.event(What::PhaseEnded { phase: Phase::Before });
+
+    let plan = &score.scenario.upgrade.plan;
+    recorder.event(What::PhaseStarted { phase: Phase::Upgrade });
+    say(&format!("upgrade: {}", step_names(plan)));
+    let steps = run_steps(context, plan).await;
+    let outcome = steps.outcome;
+    conducted.steps = Some(steps);
+    if outcome == StepOutcome::Cancelled {
+        let signal = score.cancelled.borrow().unwrap_or("a signal");
+        return interrupted(conducted, context, signal);
+    }
+    recorder.event(What::PhaseEnded { phase: Phase::Upgrade });
+
+    recorder.event(What::PhaseStarted { phase: Phase::After });
+    let watched = if outcome == StepOutcome::Ok {
+        say(&format!("after: {} s", phases.after.as_secs_f64()));
+        phases.after
+    } else {
+        say("a step failed: waiting until every database answers");
+        let answering = await_groups(&context.endpoints[0], score.databases, ANSWER_DEADLINE);
+        tokio::select! {
+            silent = answering => conducted.silent = silent,
+            signal = wait(&mut score.cancelled) => return interrupted(conducted, context, signal),
+        }
+        WATCH_AFTER_FAILURE.min(phases.after)
+    };
+    if let Some(signal) = until(Instant::now() + watched, &mut score.cancelled).await {
+        return interrupted(conducted, context, signal);
+    }
+    recorder.event(What::PhaseEnded { phase: Phase::After });
+    conducted.complete = outcome == StepOutcome::Ok;
+    conducted
+}
+
+/// Takes the plans of one side; what cannot be had is left out, since no rehearsal should fail for it.
+pub async fn explain(score: &Score<'_>, context: &UpgradeContext, side: Side) {
+    let endpoint = &context.endpoints[0];
+    let major = match side {
+        Side::Before => score.major,
+        Side::After => server_version(endpoint).await.map_or(score.major, |version| version.major),
+    };
+    let _ = plans::explain(endpoint, major, score.databases, score.statements, side, score.run_dir).await;
+}
+
+/// Waits until a moment, or gives the signal that came first.
+async fn until(moment: Instant, cancelled: &mut Cancelled) -> Option<&'static str> {
+    tokio::select! {
+        () = tokio::time::sleep_until(moment) => None,
+        signal = wait(cancelled) => Some(signal),
+    }
+}
+
+fn interrupted(conducted: Conducted, context: &UpgradeContext, signal: &'static str) -> Conducted {
+    context.recorder.event(What::Interrupted { signal: signal.to_owned() });
+    Conducted { interrupted: Some(signal), ..conducted }
+}
+
+fn step_names(plan: &crate::scenario::plan::Plan) -> String {
+    if plan.steps.is_empty() {
+        return "nothing, the workload is only replayed".to_owned();
+    }
+    plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ")
+}

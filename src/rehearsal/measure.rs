@@ -1,0 +1,86 @@
+//! What runs beside the phases: the replay, the probes, and the watch on the tool itself.
+//!
+//! Takes the scenario, the spool and the endpoint; starts all three and stops them again, each owned and awaited. Must
+//! not know the phases or the steps.
+
+use tokio::sync::watch;
+
+use super::generator::GeneratorWatch;
+use super::run::RehearsalError;
+use crate::probe::{self, Database, Probes};
+use crate::record::Recorder;
+use crate::replay::pace::Pace;
+use crate::replay::{self, Engine, Spool};
+use crate::scenario::Scenario;
+use crate::server::endpoint::Endpoint;
+
+/// The running measurement.
+pub struct Measuring {
+    stop: watch::Sender<bool>,
+    engine: Engine,
+    probes: Option<Probes>,
+    _generator: GeneratorWatch,
+}
+
+/// The fate groups of the primary endpoint.
+pub fn probed_databases(databases: &[String]) -> Vec<Database> {
+    (0..).zip(databases).map(|(index, name)| Database { name: name.clone(), index }).collect()
+}
+
+/// The probes' settings by the scenario, the interval stretched where it must be; none when they are switched off.
+pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe::Settings> {
+    let probes = scenario.probes;
+    probes.enabled.then(|| probe::Settings {
+        interval: probe::effective_interval(probes.interval, databases.len()),
+        deadline: probes.deadline,
+        abandon: scenario.clients.abandon,
+        connect_timeout: scenario.clients.connect_timeout,
+        databases: probed_databases(databases),
+        connections: probes.connections.into(),
+        user: None,
+    })
+}
+
+/// Copies and speed of the scenario.
+pub fn pace(scenario: &Scenario) -> Pace {
+    Pace::new(scenario.workload.speed, scenario.workload.copies)
+}
+
+impl Measuring {
+    /// Starts everything; the workload's first moment is `starts_us` of the run.
+    ///
+    /// # Errors
+    /// When threads cannot be had.
+    pub fn start(
+        scenario: &Scenario,
+        spool: &Spool,
+        endpoint: &Endpoint,
+        recorder: &Recorder,
+        starts_us: u64,
+    ) -> Result<Self, RehearsalError> {
+        let (stop, stopped) = watch::channel(false);
+        let generator = GeneratorWatch::start(recorder.clone()).map_err(RehearsalError::Generator)?;
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let settings = replay::Settings { pace: pace(scenario), clients: scenario.clients, starts_us, workers };
+        let engine = Engine::start(spool, &settings, endpoint, recorder, stopped.clone())?;
+        let probes = match probe_settings(scenario, spool.databases()) {
+            None => None,
+            Some(settings) => Some(probe::start(settings, endpoint.clone(), 0, recorder.clone(), stopped)?),
+        };
+        Ok(Self { stop, engine, probes, _generator: generator })
+    }
+
+    /// Stops offering requests, waits shortly for those in flight, and sees every one booked.
+    ///
+    /// # Errors
+    /// A replay that could not go on, or that lost count of its requests.
+    pub async fn stop(mut self) -> Result<(), RehearsalError> {
+        self.stop.send_replace(true);
+        let replayed = self.engine.finished().await;
+        if let Some(probes) = self.probes {
+            probes.join().await?;
+        }
+        replayed?;
+        Ok(())
+    }
+}

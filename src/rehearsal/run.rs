@@ -1,0 +1,307 @@
+//! One rehearsal from beginning to end: leftovers cleaned, staging made ready, the phases conducted, everything put away.
+//!
+//! Takes a checked scenario and gives a run directory. A signal ends any part of it; whatever way it ends, servers stop
+//! and temporary clusters go. Must not know what the samples mean.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::answers::server_version;
+use super::begin::{findings, installations, refuse, spool};
+use super::conduct::{Conducted, Score, conduct, explain};
+use super::facts::{Known, run_facts, us};
+use super::load::Place;
+use super::measure::{Measuring, pace, probe_settings, probed_databases};
+use super::signals::{Signals, wait};
+use super::staging::{self, Staging, StagingError};
+use crate::facts::RunFacts;
+use crate::probe;
+use crate::record::{RecordError, Recorder, RunDir, RunDirError, Writer};
+use crate::replay::{EngineError, Spool, SpoolError};
+use crate::samples::sample::Names;
+use crate::scenario::plan::StopMode;
+use crate::scenario::{Finding, Scenario, ServerVersions};
+use crate::server::account::{Account, AccountError};
+use crate::server::cache::{Cache, CacheError};
+use crate::server::install::{Installing, ObtainError};
+use crate::server::launch::Launcher;
+use crate::server::leftovers;
+use crate::server::registry::{Registry, RegistryError};
+use crate::timeline::{Side, VERSION, What};
+use crate::upgrade::UpgradeContext;
+use crate::words::ids::{PgMajor, PgVersion};
+use crate::words::time::RunClock;
+
+/// Time from the run's start to the workload's first moment, in which sessions that were there before it connect.
+const LEAD: Duration = Duration::from_secs(2);
+/// For creating the ledger of one database.
+const SET_UP_DEADLINE: Duration = Duration::from_secs(30);
+/// For reading back the ledger of one database.
+const READ_BACK_DEADLINE: Duration = Duration::from_secs(60);
+/// For the orderly stop of a server at the end; what is left after it is ended the hard way.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What to rehearse, and how.
+pub struct Request<'a> {
+    pub scenario: &'a Scenario,
+    /// The resolved plan for `run.json`.
+    pub plan: serde_json::Value,
+    /// The run directory; it must not hold anything.
+    pub out: PathBuf,
+    /// Leave temporary clusters behind, stopped.
+    pub keep: bool,
+    pub installing: Installing,
+}
+
+/// How a rehearsal ended, once it had begun to measure.
+pub struct Rehearsed {
+    pub run_dir: PathBuf,
+    pub conducted: Conducted,
+}
+
+/// Why nothing could be measured, or not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Obtain(#[from] ObtainError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// At least one of these is an error.
+    #[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))]
+    Refused(Vec<Finding>),
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Ledger(#[from] probe::LedgerError),
+    #[error(transparent)]
+    Probe(#[from] probe::ProbeError),
+    #[error(transparent)]
+    Replay(#[from] EngineError),
+    #[error("could not start the watch on the tool itself")]
+    Generator(#[source] std::io::Error),
+    #[error("could not listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// Before anything was measured: there is nothing to report.
+    #[error("interrupted by {0} before anything was measured")]
+    Interrupted(&'static str),
+}
+
+/// Rehearses. `say` gets a line for each thing done.
+///
+/// # Errors
+/// Whatever kept the rehearsal from measuring. What was measured until a failed recording is in the run directory.
+pub async fn rehearse(request: &Request<'_>, say: &mut (dyn FnMut(&str) + Send)) -> Result<Rehearsed, RehearsalError> {
+    let signals = Signals::listen().map_err(RehearsalError::Signals)?;
+    let cache = Cache::locate()?;
+    for cleaned in leftovers::clean_leftovers(&cache) {
+        say(&format!("cleaned up after run {}: {} processes ended", cleaned.run, cleaned.processes));
+    }
+    let run_dir = RunDir::create(&request.out)?;
+    let launcher = launcher(&cache)?;
+    let mut cancelled = signals.cancelled();
+    let preparing = prepare(request, &cache, &run_dir, &launcher, say);
+    let prepared = tokio::select! {
+        prepared = preparing => prepared,
+        signal = wait(&mut cancelled) => Err(RehearsalError::Interrupted(signal)),
+    };
+    let outcome = match prepared {
+        Ok(prepared) => measure(request, prepared, &run_dir, &launcher, &signals, say).await,
+        Err(error) => Err(error),
+    };
+    // Whatever happened: servers, their clusters and what else is this run's go now.
+    let cleaned = leftovers::end_run(launcher.registry(), request.keep);
+    for problem in cleaned.problems {
+        say(&format!("could not clean up: {problem}"));
+    }
+    outcome
+}
+
+/// What stands when measuring can begin.
+struct Prepared {
+    spool: Spool,
+    staging: Staging,
+}
+
+fn launcher(cache: &Cache) -> Result<Launcher, RehearsalError> {
+    let account = Account::for_servers()?;
+    let run = format!("{}-{}", jiff::Timestamp::now().as_millisecond(), std::process::id());
+    Ok(Launcher::new(account, Registry::claim(cache, &run)?))
+}
+
+async fn prepare(
+    request: &Request<'_>,
+    cache: &Cache,
+    run_dir: &RunDir,
+    launcher: &Launcher,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<Prepared, RehearsalError> {
+    let scenario = request.scenario;
+    let installations = installations(scenario, cache, launcher.account(), request.installing, say).await?;
+    let spool = spool(scenario, cache).await?;
+    let versions = installations.as_ref().map_or_else(ServerVersions::default, |installations| ServerVersions {
+        source: Some(installations.old.version),
+        target: installations.new.as_ref().map(|new| new.version),
+    });
+    let findings = findings(scenario, Some(&spool), versions);
+    if refuse(&findings) {
+        return Err(RehearsalError::Refused(findings));
+    }
+    findings.iter().for_each(|finding| say(&finding.to_string()));
+    let users = spool.sessions().iter().map(|session| session.user.clone()).collect();
+    let logs = run_dir.logs();
+    let place = Place { scenario_dir: staging::local::scenario_dir(&scenario.file), logs: &logs };
+    let staging = staging::prepare(scenario, installations, &users, launcher, &place, say).await?;
+    if scenario.probes.enabled {
+        probe::set_up(&staging.endpoint, &probed_databases(spool.databases()), SET_UP_DEADLINE).await?;
+    }
+    Ok(Prepared { spool, staging })
+}
+
+/// Records the whole measurement of a prepared rehearsal, then stops its servers.
+async fn measure(
+    request: &Request<'_>,
+    prepared: Prepared,
+    run_dir: &RunDir,
+    launcher: &Launcher,
+    signals: &Signals,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<Rehearsed, RehearsalError> {
+    let Prepared { spool, staging } = prepared;
+    let scenario = request.scenario;
+    let endpoint = staging.endpoint.clone();
+    let mut facts = begin(request, &spool, &staging, run_dir).await?;
+    let names = Names {
+        tenants: spool.tenants().into_iter().map(|tenant| tenant.tenant).collect(),
+        databases: facts.databases.clone(),
+        endpoints: facts.endpoints.clone(),
+    };
+    let clock = RunClock::start();
+    let canceller = signals.canceller();
+    // Going on without a record of it would be of no use to anybody.
+    let failed = move |_: &RecordError| canceller.cancel("a failure of the recorder");
+    let (recorder, writer) = Writer::start(run_dir.path(), clock, names, failed)?;
+    recorder.event_at(0, What::RunStarted { version: VERSION });
+    if let Some(version) = &facts.server_before {
+        recorder.event(What::ServerSeen { side: Side::Before, version: version.clone() });
+    }
+    let start_us = us(LEAD);
+    let measuring = Measuring::start(scenario, &spool, &endpoint, &recorder, start_us)?;
+    let mut context = context(request, staging, run_dir, launcher, &recorder, signals);
+    let mut score = Score {
+        scenario,
+        databases: spool.databases(),
+        statements: spool.statements(),
+        run_dir,
+        major: major_of(&facts),
+        lead: LEAD,
+        cancelled: signals.cancelled(),
+    };
+    let mut conducted = conduct(&mut score, &mut context, say).await;
+    let until_us = clock.now_us().saturating_sub(start_us);
+    let measured = measuring.stop().await;
+    if conducted.interrupted.is_none() {
+        say("reading back the ledger");
+        let mut cancelled = signals.cancelled();
+        tokio::select! {
+            () = verify(&score, &context, &recorder) => {}
+            signal = wait(&mut cancelled) => {
+                recorder.event(What::Interrupted { signal: signal.to_owned() });
+                conducted.interrupted = Some(signal);
+            }
+        }
+    }
+    conducted.complete &= conducted.interrupted.is_none();
+    recorder.event(What::RunEnded { complete: conducted.complete });
+    stop_servers(context).await;
+    drop(recorder);
+    facts.requests_due = spool.requests_due(&pace(scenario), until_us)?;
+    run_dir.write_facts(&facts)?;
+    writer.finish()?;
+    measured?;
+    Ok(Rehearsed { run_dir: run_dir.path().to_owned(), conducted })
+}
+
+/// Writes what is known before the first phase.
+async fn begin(
+    request: &Request<'_>,
+    spool: &Spool,
+    staging: &Staging,
+    run_dir: &RunDir,
+) -> Result<RunFacts, RehearsalError> {
+    let version_before = match staging.version_before {
+        Some(version) => Some(version),
+        None => server_version(&staging.endpoint).await.ok(),
+    };
+    let probes = probe_settings(request.scenario, spool.databases());
+    let known = Known {
+        server_before: version_before,
+        server_after: staging.version_after,
+        clusters_dir: staging.workspace.as_ref().map(|workspace| workspace.root().display().to_string()),
+        probe_interval: probes.map(|settings| settings.interval),
+        requests_due: None,
+        plan: request.plan.clone(),
+    };
+    let facts = run_facts(request.scenario, spool, known);
+    run_dir.write_tenants(&spool.tenants())?;
+    run_dir.write_statements(spool.statements())?;
+    run_dir.write_facts(&facts)?;
+    Ok(facts)
+}
+
+fn context(
+    request: &Request<'_>,
+    staging: Staging,
+    run_dir: &RunDir,
+    launcher: &Launcher,
+    recorder: &Recorder,
+    signals: &Signals,
+) -> UpgradeContext {
+    UpgradeContext {
+        recorder: recorder.clone(),
+        endpoints: vec![staging.endpoint],
+        old: staging.old,
+        new: staging.new,
+        workspace: staging.workspace,
+        launcher: launcher.clone(),
+        run_dir: run_dir.path().to_owned(),
+        logs_dir: run_dir.logs(),
+        command_dir: staging::local::scenario_dir(&request.scenario.file).to_owned(),
+        cancelled: signals.cancelled(),
+    }
+}
+
+/// Reads back every ledger and takes the plans of the server as it is now.
+async fn verify(score: &Score<'_>, context: &UpgradeContext, recorder: &Recorder) {
+    explain(score, context, Side::After).await;
+    if score.scenario.probes.enabled {
+        let databases = probed_databases(score.databases);
+        // What could not be read back stays unknown, and the judging wing says so.
+        let _ = probe::read_back(&context.endpoints[0], &databases, recorder, READ_BACK_DEADLINE).await;
+    }
+}
+
+/// Stops local servers in an orderly way, so that a kept cluster can be started again.
+async fn stop_servers(context: UpgradeContext) {
+    for server in [Some(context.old), context.new].into_iter().flatten() {
+        if let Some(mut cluster) = server.cluster {
+            let mode = if context.cancelled.borrow().is_some() { StopMode::Immediate } else { StopMode::Fast };
+            // Dropping the cluster ends a server that would not stop.
+            let _ = cluster.stop(mode, STOP_DEADLINE).await;
+        }
+    }
+}
+
+fn major_of(facts: &RunFacts) -> PgMajor {
+    let version = facts.server_before.as_deref().and_then(|version| version.parse::<PgVersion>().ok());
+    version.map_or(PgMajor(0), |version| version.major)
+}

@@ -1,0 +1,7 @@
+//! The integration tests, in one binary, since linking is what costs.
+
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod ends;
+mod truth;
