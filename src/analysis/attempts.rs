@@ -29,15 +29,15 @@ pub(super) enum Ended {
     Disconnected,
 }
 
-/// For which classes an attempt speaks.
+/// For which of the classes an attempt speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speaks {
-    ForReads,
-    ForWrites,
+    Reads,
+    Writes,
     /// A failed try to connect.
-    ForBoth,
+    Both,
     /// A bad attempt in neither class: it still blocks what waits behind it in its session.
-    ForNeither,
+    Neither,
 }
 
 impl Attempt {
@@ -57,14 +57,14 @@ pub(super) fn attempt(sample: &Sample) -> Option<(Speaks, Attempt)> {
     let sent_us = sample.sent_us?;
     let ended = ended(sample, sent_us)?;
     let speaks = match (sample.class, ended) {
-        (SampleClass::Read, _) => Speaks::ForReads,
-        (SampleClass::Write | SampleClass::Commit, _) => Speaks::ForWrites,
+        (SampleClass::Read, _) => Speaks::Reads,
+        (SampleClass::Write | SampleClass::Commit, _) => Speaks::Writes,
         // Until its COMMIT a write is not durable, and a session that opened has served nobody yet.
         (SampleClass::WriteInTransaction | SampleClass::Connect, Ended::Good) => return None,
-        (SampleClass::WriteInTransaction, _) => Speaks::ForWrites,
-        (SampleClass::Connect, _) => Speaks::ForBoth,
+        (SampleClass::WriteInTransaction, _) => Speaks::Writes,
+        (SampleClass::Connect, _) => Speaks::Both,
         (SampleClass::Transaction | SampleClass::Session | SampleClass::Other, Ended::Good) => return None,
-        (SampleClass::Transaction | SampleClass::Session | SampleClass::Other, _) => Speaks::ForNeither,
+        (SampleClass::Transaction | SampleClass::Session | SampleClass::Other, _) => Speaks::Neither,
     };
     let due_us = sample.due_us.saturating_add(sample.other_tenant_wait_us).min(sent_us);
     let done_us = sample.done_us.max(sent_us);
@@ -146,24 +146,24 @@ pub(super) mod tests {
 
     #[test]
     fn a_server_that_cannot_serve_is_told_from_a_statement_that_cannot_be_served() {
-        assert_eq!(failed(SampleClass::Read, "57P01"), Some((Speaks::ForReads, Ended::Disconnected)));
-        assert_eq!(failed(SampleClass::Read, ""), Some((Speaks::ForReads, Ended::Disconnected)));
-        assert_eq!(failed(SampleClass::Write, "55P03"), Some((Speaks::ForWrites, Ended::Unserved)));
-        assert_eq!(failed(SampleClass::Write, "57014"), Some((Speaks::ForWrites, Ended::Unserved)));
+        assert_eq!(failed(SampleClass::Read, "57P01"), Some((Speaks::Reads, Ended::Disconnected)));
+        assert_eq!(failed(SampleClass::Read, ""), Some((Speaks::Reads, Ended::Disconnected)));
+        assert_eq!(failed(SampleClass::Write, "55P03"), Some((Speaks::Writes, Ended::Unserved)));
+        assert_eq!(failed(SampleClass::Write, "57014"), Some((Speaks::Writes, Ended::Unserved)));
         assert_eq!(failed(SampleClass::Write, "23505"), None);
         assert_eq!(failed(SampleClass::Read, "42703"), None);
     }
 
     #[test]
     fn a_read_only_server_fails_writes_alone() {
-        assert_eq!(failed(SampleClass::WriteInTransaction, "25006"), Some((Speaks::ForWrites, Ended::Unserved)));
+        assert_eq!(failed(SampleClass::WriteInTransaction, "25006"), Some((Speaks::Writes, Ended::Unserved)));
         assert_eq!(failed(SampleClass::Read, "25006"), None);
     }
 
     #[test]
     fn a_failed_try_to_connect_speaks_for_both_classes_and_a_good_one_for_none() {
-        assert_eq!(failed(SampleClass::Connect, "57P03"), Some((Speaks::ForBoth, Ended::Disconnected)));
-        assert_eq!(failed(SampleClass::Connect, "53300"), Some((Speaks::ForBoth, Ended::Disconnected)));
+        assert_eq!(failed(SampleClass::Connect, "57P03"), Some((Speaks::Both, Ended::Disconnected)));
+        assert_eq!(failed(SampleClass::Connect, "53300"), Some((Speaks::Both, Ended::Disconnected)));
         assert_eq!(attempt(&request(SampleClass::Connect, Outcome::Ok, 10, 20)), None);
     }
 
@@ -171,7 +171,7 @@ pub(super) mod tests {
     fn a_write_within_a_transaction_can_only_fail() {
         assert_eq!(attempt(&request(SampleClass::WriteInTransaction, Outcome::Ok, 10, 20)), None);
         let (speaks, late) = attempt(&request(SampleClass::WriteInTransaction, Outcome::Late, 10, 2_000)).unwrap();
-        assert_eq!((speaks, late.ended), (Speaks::ForWrites, Ended::Late));
+        assert_eq!((speaks, late.ended), (Speaks::Writes, Ended::Late));
     }
 
     #[test]

@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn stuck_sessions_that_are_answered_one_after_another_are_one_outage() {
         let mut attempts =
-            every(500, 10_000, |at| at < 4_000 || at > 9_000, |at| attempt(Ended::Late, at, 9_000 + at / 100));
+            every(500, 10_000, |at| !(4_000..=9_000).contains(&at), |at| attempt(Ended::Late, at, 9_000 + at / 100));
         attempts.push(attempt(Ended::Late, 4_100, 9_700));
         assert_eq!(found(attempts, &[]), [(4_000, Some(9_501), 5_501, Some(6_001))]);
     }

@@ -73,10 +73,10 @@ impl Stream {
                 bad_times.add(&attempt);
                 self.session(sample).bad.push(attempt);
             }
-            if matches!(speaks, Speaks::ForReads | Speaks::ForBoth) {
+            if matches!(speaks, Speaks::Reads | Speaks::Both) {
                 self.reads.push(attempt, newest_done_us, bad_times);
             }
-            if matches!(speaks, Speaks::ForWrites | Speaks::ForBoth) {
+            if matches!(speaks, Speaks::Writes | Speaks::Both) {
                 self.writes.push(attempt, newest_done_us, bad_times);
             }
         } else if sample.kind == SampleKind::Request {

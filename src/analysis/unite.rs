@@ -130,19 +130,11 @@ impl United {
         outage.success_after_us = streams.filter_map(|stream| stream.success_after_us(outage.span())).min();
     }
 
-    /// Lets the bounds say what the tool itself did not see: time in which it did not run, or ran late, proves nothing.
+    /// Takes from the lower bound the time in which the tool itself did not run, or ran late: a bad attempt of that time
+    /// may be bad because of the tool. The upper bound stands: it reaches from a success to a success, and the tool's
+    /// own lateness can only have put those further apart.
     pub fn widen(&mut self, unseen: &Spans) {
-        let sure: Spans = self.outage.at_least.iter().flat_map(|span| without(span, unseen)).collect();
-        self.outage.at_least = sure;
-        let touched = |from_us, to_us| unseen.touching(Span::new(from_us, to_us));
-        if let Some(from_us) = self.outage.success_before_us {
-            let widened = touched(from_us, self.outage.started_us.max(from_us)).map(|span| span.start_us).min();
-            self.outage.success_before_us = Some(widened.map_or(from_us, |start_us| start_us.min(from_us)));
-        }
-        if let Some(to_us) = self.outage.success_after_us {
-            let widened = touched(self.outage.seen_until_us.min(to_us), to_us).map(|span| span.end_us).max();
-            self.outage.success_after_us = Some(widened.map_or(to_us, |end_us| end_us.max(to_us)));
-        }
+        self.outage.at_least = self.outage.at_least.iter().flat_map(|span| without(span, unseen)).collect();
     }
 
     /// Leaves out what lies before the measurement begins; `None` when nothing is left. An outage that was there from
