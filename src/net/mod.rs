@@ -15,3 +15,7 @@ pub use dsn::{Dsn, DsnError};
 pub use secret::Secret;
 pub use stream::Stream;
 pub use tls::{SslMode, Tls, TlsError};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tls_tests;

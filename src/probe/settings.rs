@@ -79,11 +79,12 @@ impl Settings {
 }
 
 /// The interval at which `groups` fate groups can be probed: the wanted one, or the shortest, in whole milliseconds,
-/// that keeps all probes together within `PROBES_PER_SECOND_MAX`.
+/// that keeps all probes and fresh logins together within `PROBES_PER_SECOND_MAX`.
 pub fn effective_interval(wanted: Duration, groups: usize) -> Duration {
-    // Groups are databases of one server: far fewer than what would not fit.
-    let per_interval = groups.saturating_mul(STREAMS_PER_GROUP) as u64;
-    let shortest_ms = (per_interval * 1000).div_ceil(u64::from(PROBES_PER_SECOND_MAX));
+    let logins_per_second = groups as u64;
+    let per_interval = groups as u64 * STREAMS_PER_GROUP as u64;
+    let per_second_max = u64::from(PROBES_PER_SECOND_MAX).saturating_sub(logins_per_second).max(1);
+    let shortest_ms = (per_interval * 1000).div_ceil(per_second_max);
     wanted.max(Duration::from_millis(shortest_ms.max(1)))
 }
 
@@ -101,10 +102,10 @@ mod tests {
     #[test]
     fn the_interval_stretches_only_beyond_two_thousand_probes_a_second() {
         assert_eq!(effective_interval(100 * MS, 4), 100 * MS);
-        assert_eq!(effective_interval(20 * MS, 20), 20 * MS);
-        assert_eq!(effective_interval(20 * MS, 21), 21 * MS);
-        assert_eq!(effective_interval(Duration::ZERO, 1), MS);
-        assert_eq!(effective_interval(100 * MS, 1000), 1000 * MS);
+        assert_eq!(effective_interval(20 * MS, 19), 20 * MS);
+        assert_eq!(effective_interval(20 * MS, 20), 21 * MS);
+        assert_eq!(effective_interval(Duration::ZERO, 1), 2 * MS);
+        assert_eq!(effective_interval(100 * MS, 1000), 2000 * MS);
     }
 
     #[test]

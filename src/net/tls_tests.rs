@@ -1,0 +1,83 @@
+//! Every `sslmode` against a server whose certificate is for `localhost` and signed by a root of our own.
+//!
+//! The certificates in `test_certificates` are valid for a hundred years; nothing but these tests knows their keys.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Address, DialError, SslMode, Stream, Target, Tls, dial};
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/net/test_certificates").join(name)
+}
+
+/// Answers one SSLRequest with `S`, shakes hands and says hello. Gives the port.
+async fn tls_server() -> u16 {
+    let chain = CertificateDer::pem_file_iter(certificate("server.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        client.read_exact(&mut [0; 8]).await.unwrap();
+        client.write_all(b"S").await.unwrap();
+        if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(client).await {
+            stream.write_all(b"hello").await.unwrap();
+        }
+    });
+    port
+}
+
+async fn dial_with(mode: SslMode, roots: Option<&str>, host: &str) -> Result<Stream, DialError> {
+    let tls = Tls::new(mode, roots.map(certificate).as_deref()).unwrap();
+    let port = tls_server().await;
+    let address = Address::Tcp { host: host.into(), address: Some([127, 0, 0, 1].into()), port };
+    dial(&Target { address, tls }, WITHIN).await
+}
+
+#[tokio::test]
+async fn a_certificate_is_looked_at_as_far_as_the_mode_says() {
+    for (mode, roots, host) in [
+        (SslMode::Prefer, None, "elsewhere"),
+        (SslMode::Require, None, "elsewhere"),
+        (SslMode::Require, Some("root.pem"), "elsewhere"),
+        (SslMode::VerifyCa, Some("root.pem"), "elsewhere"),
+        (SslMode::VerifyFull, Some("root.pem"), "localhost"),
+    ] {
+        let mut stream = dial_with(mode, roots, host).await.unwrap();
+        assert!(matches!(stream, Stream::Tls(_)), "{mode:?}");
+        let mut hello = [0; 5];
+        stream.read_exact(&mut hello).await.unwrap();
+        assert_eq!(&hello, b"hello");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_do_ends_the_handshake() {
+    for (mode, roots, host) in [
+        (SslMode::Require, "other.pem", "localhost"),
+        (SslMode::VerifyCa, "other.pem", "localhost"),
+        (SslMode::VerifyFull, "other.pem", "localhost"),
+        (SslMode::VerifyFull, "root.pem", "elsewhere"),
+    ] {
+        let failed = dial_with(mode, Some(roots), host).await;
+        assert!(matches!(failed, Err(DialError::Handshake(_))), "{mode:?} {roots} {host}: {failed:?}");
+    }
+}
