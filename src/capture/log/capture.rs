@@ -1,0 +1,168 @@
+//! The whole way from log files to a workload file.
+//!
+//! Takes plain options and gives a report; the workload stands under its name only if all of it does. Must not know the
+//! command line.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+
+use super::super::error::CaptureError;
+use super::super::output;
+use super::super::report::CaptureReport;
+use super::super::sort::Sorter;
+use super::assembler::{Assembled, Assembler};
+use super::source::{Found, look_at};
+use super::tally::{Reason, Tally};
+use super::timestamp::Zones;
+use super::{csvlog, source};
+use crate::tenant::Rules;
+use crate::workload::record::Source;
+
+/// What to capture.
+#[derive(Clone, Debug)]
+pub struct CaptureOptions {
+    /// Log files in any order; `-` is standard input.
+    pub inputs: Vec<PathBuf>,
+    /// The workload: `.jsonl`, or `.jsonl.zst` to compress it. Temporary files lie beside it.
+    pub output: PathBuf,
+    pub tenant_rules: Rules,
+}
+
+/// How far a capture is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    pub read_bytes: u64,
+    /// 0 where a size is not known, as of standard input.
+    pub total_bytes: u64,
+    /// Requests found so far.
+    pub requests: u64,
+}
+
+/// Captures server logs into a workload. `progress` is called for about every MiB read.
+///
+/// # Errors
+/// An input that cannot be read or is no csvlog; a log without a single statement; an output that cannot be written.
+pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> Result<CaptureReport, CaptureError> {
+    let inputs = look_at(&options.inputs)?;
+    let total_bytes = inputs.iter().map(|input| input.size_bytes).sum();
+    let sorter = Sorter::new(directory_of(&options.output));
+    let mut reading = Reading {
+        assembler: Assembler::new(options.tenant_rules.clone(), sorter),
+        zones: Zones::default(),
+        sources: Vec::new(),
+        read_bytes: 0,
+        lines: 0,
+    };
+    for input in inputs {
+        reading.read(input, |read_bytes, requests| progress(Progress { read_bytes, total_bytes, requests }))?;
+    }
+    let Reading { assembler, sources, lines, .. } = reading;
+    let assembled = assembler.finish().map_err(|source| CaptureError::Temporary { source })?;
+    if assembled.counts.requests() == 0 {
+        return Err(no_statements(lines, &assembled));
+    }
+    let mut report = report(&assembled, sources, lines, options);
+    let Assembled { events, tenants, server_version, .. } = assembled;
+    output::write(events, &tenants, server_version, &mut report, &options.output)?;
+    Ok(report)
+}
+
+/// What is carried from file to file.
+struct Reading {
+    assembler: Assembler,
+    zones: Zones,
+    sources: Vec<Source>,
+    read_bytes: u64,
+    lines: u64,
+}
+
+impl Reading {
+    fn read(&mut self, input: source::Source, mut progress: impl FnMut(u64, u64)) -> Result<(), CaptureError> {
+        let index = self.sources.len() as u16;
+        let (name, path) = (input.name.clone(), input.path.display().to_string());
+        let Self { assembler, zones, read_bytes, .. } = self;
+        let requests = Cell::new(assembler.counts().requests());
+        let report_read = |bytes| {
+            *read_bytes += bytes;
+            progress(*read_bytes, requests.get());
+        };
+        let (sha256, lines) = input.read(report_read, |found, line| {
+            let at = (index, line);
+            let decoded = match found {
+                Found::Record { bytes, fields } => csvlog::decode(bytes, fields, at, zones),
+                Found::Foreign => None,
+                Found::Truncated => {
+                    assembler.tally().skip(Reason::TruncatedRecord, at);
+                    return Ok(());
+                }
+            };
+            let Some(decoded) = decoded else {
+                assembler.tally().skip(Reason::ForeignLine, at);
+                return Ok(());
+            };
+            assembler.tally().unknown_zone += u64::from(decoded.zone_unknown);
+            assembler.push(&decoded.entry).map_err(|source| CaptureError::Temporary { source })?;
+            requests.set(assembler.counts().requests());
+            Ok(())
+        })?;
+        self.lines += lines;
+        if let Some(same) = self.sources.iter().find(|source| lines > 0 && source.sha256 == sha256) {
+            return Err(CaptureError::SameContent { file: path, other: same.file.clone() });
+        }
+        self.sources.push(Source { file: name, sha256, kind: "csvlog".to_owned() });
+        Ok(())
+    }
+}
+
+fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64, options: &CaptureOptions) -> CaptureReport {
+    let Assembled { counts, tally, .. } = assembled;
+    let mut tenants = assembled.tenants.clone();
+    tenants.sort_by(|(left_name, left), (right_name, right)| right.cmp(left).then_with(|| left_name.cmp(right_name)));
+    CaptureReport {
+        sources,
+        lines,
+        sessions: counts.sessions,
+        began_before_capture: counts.began_before_capture,
+        simple: counts.simple,
+        extended: counts.extended,
+        failed: counts.failed,
+        span_us: 0,
+        tenants,
+        without_tenant: counts.without_tenant,
+        tenant_rules: options.tenant_rules.to_string(),
+        skipped: tally.skipped_by_name(),
+        set_aside: tally.aside_by_name().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+        without_parameters: tally.without_parameters,
+        unknown_zone: tally.unknown_zone,
+    }
+}
+
+/// Says what a log without statements holds, and what has to be switched on.
+fn no_statements(lines: u64, assembled: &Assembled) -> CaptureError {
+    let Assembled { counts, tally, .. } = assembled;
+    let aside = tally.aside_by_name();
+    let skipped = tally.skipped_by_name();
+    let kinds = aside.iter().map(|(name, count)| format!("{count} {name}"));
+    let skips = skipped.iter().map(|(name, skipped)| format!("{} {name}", skipped.count));
+    let seen: Vec<_> = kinds.chain(skips).collect();
+    let seen = match seen.is_empty() {
+        true => "the log is empty".to_owned(),
+        false => format!("{} entries: {}", counts.entries, seen.join(", ")),
+    };
+    CaptureError::NoStatements { lines, seen, hint: what_to_switch_on(tally).to_owned() }
+}
+
+fn what_to_switch_on(tally: &Tally) -> &'static str {
+    if tally.skipped(Reason::ParametersMissing) > 0 {
+        return "set log_parameter_max_length = -1, so that parameters are logged";
+    }
+    if tally.skipped(Reason::CopyFromStdin) > 0 {
+        return "the log holds statements, but none that can be replayed from a log";
+    }
+    "set log_min_duration_statement = 0 (or log_statement = 'all'), log_connections = on and log_disconnections = on, \
+     with lc_messages in English"
+}
+
+fn directory_of(output: &Path) -> &Path {
+    output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

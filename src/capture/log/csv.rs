@@ -1,0 +1,257 @@
+//! Cutting csvlog bytes into records and fields.
+//!
+//! Takes bytes from the start of a line and gives the extents of one record's fields, asks for more bytes, or says that
+//! the line is none of a csvlog. Strict where the server is (a closing quote is followed by a comma or a line's end), so
+//! that a record which was cut short cannot swallow the ones behind it. Must not know files, or what a column means.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr_iter, memchr2};
+
+/// The columns of a csvlog: up to PostgreSQL 8.4, 9.0 to 12, 13, and 14 to 18.
+pub const COLUMNS: [usize; 4] = [22, 23, 24, 26];
+
+/// A record longer than this is taken for a quote that was never closed: the server cuts no record, but no client sends
+/// a statement of this size and wants it replayed.
+pub const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// What stands at the start of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// A record of `length` bytes over `lines` lines, its line end included; the fields hold its extents.
+    Record { length: usize, lines: u64 },
+    /// No record starts here: skip `length` bytes, one line.
+    Foreign { length: usize },
+    /// The input ends within a record.
+    Truncated { length: usize, lines: u64 },
+    /// The bytes end within a record and the input goes on.
+    NeedMore,
+}
+
+/// The extents of a record's fields. Kept between records, so that cutting one allocates nothing.
+#[derive(Debug, Default)]
+pub struct Fields {
+    extents: Vec<Extent>,
+    /// The record ended in CR LF, and so did every line break within it.
+    carriage_returns: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    start: usize,
+    end: usize,
+    doubled_quotes: bool,
+}
+
+impl Fields {
+    /// The number of fields.
+    pub fn count(&self) -> usize {
+        self.extents.len()
+    }
+
+    /// Field `index` of the record that these extents were cut from, unquoted; empty where there is none.
+    pub fn get<'a>(&self, record: &'a [u8], index: usize) -> Cow<'a, [u8]> {
+        let Some(extent) = self.extents.get(index) else { return Cow::Borrowed(&[]) };
+        let raw = &record[extent.start..extent.end];
+        let carriage_return = self.carriage_returns && memchr(b'\r', raw).is_some();
+        if !extent.doubled_quotes && !carriage_return {
+            return Cow::Borrowed(raw);
+        }
+        let mut text = Vec::with_capacity(raw.len());
+        let mut bytes = raw.iter().copied().peekable();
+        while let Some(byte) = bytes.next() {
+            // A server that ends its lines in CR LF wrote every line feed of a statement as CR LF too.
+            if self.carriage_returns && byte == b'\r' && bytes.peek() == Some(&b'\n') {
+                continue;
+            }
+            text.push(byte);
+            if byte == b'"' && extent.doubled_quotes {
+                bytes.next();
+            }
+        }
+        Cow::Owned(text)
+    }
+
+    /// Field `index` as it stands, for columns that the server never quotes.
+    pub fn raw<'a>(&self, record: &'a [u8], index: usize) -> &'a [u8] {
+        self.extents.get(index).map_or(&[], |extent| &record[extent.start..extent.end])
+    }
+}
+
+/// Cuts the record at the start of `bytes`, which must be the start of a line and not empty. `at_end` says that no more
+/// bytes will come; `columns` is the number that this file's records had so far.
+pub fn cut(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut Fields) -> Cut {
+    fields.extents.clear();
+    fields.carriage_returns = false;
+    match starts_with_timestamp(bytes) {
+        Some(true) => {}
+        None if !at_end => return Cut::NeedMore,
+        _ => return foreign(bytes, at_end),
+    }
+    let mut at = 0;
+    loop {
+        let extent = if bytes.get(at) == Some(&b'"') { quoted(bytes, at + 1) } else { bare(bytes, at) };
+        let Some((extent, after)) = extent else {
+            return unfinished(bytes, at_end, columns, fields, at);
+        };
+        fields.extents.push(extent);
+        match bytes.get(after) {
+            Some(b',') if fields.extents.len() < COLUMNS[3] => at = after + 1,
+            Some(b'\n') => return finished(bytes, after + 1, at_end, fields),
+            Some(b'\r') => match bytes.get(after + 1) {
+                Some(b'\n') => {
+                    fields.carriage_returns = true;
+                    return finished(bytes, after + 2, at_end, fields);
+                }
+                None => return unfinished(bytes, at_end, columns, fields, bytes.len()),
+                Some(_) => return foreign(bytes, at_end),
+            },
+            None => return unfinished(bytes, at_end, columns, fields, bytes.len()),
+            Some(_) => return foreign(bytes, at_end),
+        }
+    }
+}
+
+/// A quoted field whose text starts at `start`, and the position behind its closing quote.
+fn quoted(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
+    let mut doubled_quotes = false;
+    let mut at = start;
+    loop {
+        let quote = at + memchr(b'"', bytes.get(at..)?)?;
+        if bytes.get(quote + 1) != Some(&b'"') {
+            return Some((Extent { start, end: quote, doubled_quotes }, quote + 1));
+        }
+        doubled_quotes = true;
+        at = quote + 2;
+    }
+}
+
+/// A field without quotes, which ends before a comma or a line end.
+fn bare(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
+    let end = start + memchr2(b',', b'\n', &bytes[start..])?;
+    let end = if bytes[end] == b'\n' && end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
+    Some((Extent { start, end, doubled_quotes: false }, end))
+}
+
+fn finished(bytes: &[u8], length: usize, at_end: bool, fields: &Fields) -> Cut {
+    if COLUMNS.contains(&fields.count()) {
+        Cut::Record { length, lines: lines(&bytes[..length]) }
+    } else {
+        foreign(bytes, at_end)
+    }
+}
+
+/// The bytes ran out at or behind `at`, where the last field starts.
+fn unfinished(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut Fields, at: usize) -> Cut {
+    if !at_end {
+        return if bytes.len() < RECORD_BYTES_MAX { Cut::NeedMore } else { foreign(bytes, at_end) };
+    }
+    if bytes.get(at).map_or(bytes.ends_with(b","), |byte| *byte != b'"') {
+        fields.extents.push(Extent { start: at, end: bytes.len(), doubled_quotes: false });
+    }
+    // Whole but for its line end, which an editor may have taken away.
+    if columns == Some(fields.count()) {
+        return Cut::Record { length: bytes.len(), lines: lines(bytes).max(1) };
+    }
+    Cut::Truncated { length: bytes.len(), lines: lines(bytes).max(1) }
+}
+
+fn foreign(bytes: &[u8], at_end: bool) -> Cut {
+    match memchr(b'\n', bytes) {
+        Some(end) => Cut::Foreign { length: end + 1 },
+        None if at_end || bytes.len() >= RECORD_BYTES_MAX => Cut::Foreign { length: bytes.len() },
+        None => Cut::NeedMore,
+    }
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// Whether the bytes start like `2026-11-22 15:09:15`; none if there are too few to say.
+fn starts_with_timestamp(bytes: &[u8]) -> Option<bool> {
+    const SHAPE: &[u8; 19] = b"dddd-dd-dd dd:dd:dd";
+    let fits = |(byte, shape): (&u8, &u8)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == shape };
+    if !bytes.iter().zip(SHAPE).all(fits) {
+        return Some(false);
+    }
+    (bytes.len() >= SHAPE.len()).then_some(true)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: &str = "2026-11-22 15:09:15.123 UTC";
+
+    /// A record of 26 columns with this message.
+    fn record(message: &str) -> String {
+        format!("{START},{}\"{}\"{}\n", ",".repeat(12), message.replace('"', "\"\""), ",".repeat(12))
+    }
+
+    fn message(bytes: &[u8]) -> (Cut, Vec<u8>) {
+        let mut fields = Fields::default();
+        let cut = cut(bytes, true, None, &mut fields);
+        (cut, fields.get(bytes, 13).into_owned())
+    }
+
+    #[test]
+    fn a_record_ends_where_its_last_field_ends() {
+        let text = "statement: select \"a,b\"\n  from t";
+        let bytes = record(text) + &record("next");
+        let (cut, message) = message(bytes.as_bytes());
+        assert_eq!(cut, Cut::Record { length: record(text).len(), lines: 2 });
+        assert_eq!(message, text.as_bytes());
+    }
+
+    #[test]
+    fn carriage_returns_that_the_server_added_are_taken_away() {
+        let bytes = record("select 1\nfrom t\r\r\n").replace('\n', "\r\n");
+        assert_eq!(message(bytes.as_bytes()).1, b"select 1\nfrom t\r\r\n");
+        assert_eq!(message(record("select '\r\n'").as_bytes()).1, b"select '\r\n'");
+    }
+
+    #[test]
+    fn a_record_cut_short_does_not_swallow_the_next() {
+        let cut_short = &record("statement: select 1")[..55];
+        let bytes = format!("{cut_short}\n{}", record("whole"));
+        assert_eq!(message(bytes.as_bytes()).0, Cut::Foreign { length: cut_short.len() + 1 });
+        assert_eq!(message(&bytes.as_bytes()[cut_short.len() + 1..]).1, b"whole");
+    }
+
+    #[test]
+    fn other_lines_are_foreign_and_an_end_in_a_record_is_told() {
+        assert_eq!(message(b"LOG:  something\nmore").0, Cut::Foreign { length: 16 });
+        assert_eq!(message(b"2026-11-22 15:09:15.123 UTC [1] LOG:  x\n").0, Cut::Foreign { length: 40 });
+        let whole = record("statement: select 1\nfrom t");
+        for end in [10, 30, 50, 60] {
+            let mut fields = Fields::default();
+            let bytes = &whole.as_bytes()[..end];
+            assert!(matches!(cut(bytes, true, Some(26), &mut fields), Cut::Truncated { .. } | Cut::Foreign { .. }));
+            assert_eq!(cut(bytes, false, Some(26), &mut fields), Cut::NeedMore);
+        }
+        let without_line_end = &whole.as_bytes()[..whole.len() - 1];
+        let mut fields = Fields::default();
+        assert!(matches!(cut(without_line_end, true, Some(26), &mut fields), Cut::Record { .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn more_bytes_never_change_a_record(text in "[a\",\n\r; é]{0,20}", split in 0_usize..200) {
+            let bytes = record(&text) + START;
+            let split = split.min(bytes.len() - START.len());
+            let mut fields = Fields::default();
+            let early = cut(&bytes.as_bytes()[..split], false, None, &mut fields);
+            let whole = cut(bytes.as_bytes(), false, None, &mut fields);
+            prop_assert!(split == 0 || early == Cut::NeedMore || early == whole);
+            let length = bytes.len() - START.len();
+            let is_whole = matches!(whole, Cut::Record { length: found, .. } if found == length);
+            prop_assert!(is_whole);
+            let message = fields.get(bytes.as_bytes(), 13);
+            prop_assert_eq!(message.as_ref(), text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Server logs to a workload.
+//!
+//! The way of the data: `source` (files in order) -> `csv` (records) -> `csvlog` (columns) -> `entry` -> `assembler`
+//! with a `session` for each (`message`, `parameters`) -> sorted events -> workload. Another log format needs what
+//! stands before `entry`.
+
+mod assembler;
+mod capture;
+mod csv;
+mod csvlog;
+mod entry;
+mod message;
+mod parameters;
+mod session;
+mod source;
+mod tally;
+mod timestamp;
+
+pub use capture::{CaptureOptions, Progress, capture};

@@ -1,0 +1,155 @@
+//! What a capture found, for a person.
+//!
+//! Takes counts and gives text for one screen. Must not know how they were counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::workload::record::{Skipped, Source};
+
+/// What a capture found.
+#[derive(Clone, Debug)]
+pub struct CaptureReport {
+    pub sources: Vec<Source>,
+    pub lines: u64,
+    pub sessions: u64,
+    pub began_before_capture: u64,
+    /// Simple queries.
+    pub simple: u64,
+    /// Executions by the extended protocol.
+    pub extended: u64,
+    /// Requests that failed in the capture.
+    pub failed: u64,
+    /// From the first event to the last, microseconds.
+    pub span_us: u64,
+    /// With their requests, the busiest first.
+    pub tenants: Vec<(String, u64)>,
+    /// Requests that no rule gives a tenant.
+    pub without_tenant: u64,
+    /// The rules that named the tenants.
+    pub tenant_rules: String,
+    /// By reason.
+    pub skipped: BTreeMap<String, Skipped>,
+    /// Log entries that are understood and no request, by kind.
+    pub set_aside: Vec<(String, u64)>,
+    /// Failed requests whose parameters the log does not hold.
+    pub without_parameters: u64,
+    /// Entries in a time zone that nothing tells the offset of.
+    pub unknown_zone: u64,
+}
+
+/// Tenants that are shown by name.
+const TENANTS_SHOWN: usize = 8;
+
+impl CaptureReport {
+    /// Executions in the workload: simple queries and extended executions.
+    pub fn executions(&self) -> u64 {
+        self.simple + self.extended
+    }
+
+    fn write_tenants(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "tenants     {} (by {})", self.tenants.len(), self.tenant_rules)?;
+        for (name, requests) in self.tenants.iter().take(TENANTS_SHOWN) {
+            writeln!(f, "  {:<32} {requests:>12}  {:>5.1} %", shortened(name), self.share(*requests))?;
+        }
+        if let Some(rest) = self.tenants.get(TENANTS_SHOWN..).filter(|rest| !rest.is_empty()) {
+            let requests = rest.iter().map(|(_, requests)| requests).sum::<u64>();
+            writeln!(f, "  {:<32} {requests:>12}  {:>5.1} %", format!("{} more", rest.len()), self.share(requests))?;
+        }
+        if self.without_tenant > 0 {
+            let share = self.share(self.without_tenant);
+            writeln!(f, "  {:<32} {:>12}  {share:>5.1} %", "without a tenant", self.without_tenant)?;
+        }
+        Ok(())
+    }
+
+    fn share(&self, requests: u64) -> f64 {
+        100.0 * requests as f64 / self.executions().max(1) as f64
+    }
+
+    fn place(&self, skipped: &Skipped) -> String {
+        let file = self.sources.get(usize::from(skipped.first.0)).map_or("?", |source| source.file.as_str());
+        format!("{file}:{}", skipped.first.1)
+    }
+}
+
+impl fmt::Display for CaptureReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span_s = self.span_us as f64 / 1e6;
+        writeln!(f, "sources     {} ({} lines)", self.sources.len(), self.lines)?;
+        writeln!(f, "sessions    {} ({} began before the capture)", self.sessions, self.began_before_capture)?;
+        let rate = self.executions() as f64 / span_s.max(1e-6);
+        writeln!(f, "executions  {} in {span_s:.1} s, {rate:.1}/s", self.executions())?;
+        writeln!(f, "            {} simple, {} extended, {} failed", self.simple, self.extended, self.failed)?;
+        self.write_tenants(f)?;
+        if self.skipped.is_empty() {
+            writeln!(f, "skipped     nothing")?;
+        } else {
+            writeln!(f, "skipped")?;
+        }
+        for (reason, skipped) in &self.skipped {
+            writeln!(f, "  {:>10}  {reason}, first at {}", skipped.count, self.place(skipped))?;
+        }
+        writeln!(f, "set aside")?;
+        for (kind, count) in &self.set_aside {
+            writeln!(f, "  {count:>10}  {kind}")?;
+        }
+        if self.without_parameters > 0 {
+            writeln!(
+                f,
+                "note: {} failed executions are kept without their parameters, which the log does not hold\n\
+                 hint: log_parameter_max_length_on_error = -1 logs them",
+                self.without_parameters
+            )?;
+        }
+        if self.unknown_zone > 0 {
+            writeln!(f, "note: {} entries are in an unknown time zone, taken as UTC", self.unknown_zone)?;
+        }
+        Ok(())
+    }
+}
+
+/// A name that fits its column.
+fn shortened(name: &str) -> String {
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    match name.char_indices().nth(32) {
+        None => name.chars().map(printable).collect(),
+        Some(_) => name.chars().take(31).map(printable).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_what_is_in_and_what_is_not() {
+        let report = CaptureReport {
+            sources: vec![Source { file: "pg.csv".into(), sha256: String::new(), kind: "csvlog".into() }],
+            lines: 20,
+            sessions: 2,
+            began_before_capture: 1,
+            simple: 6,
+            extended: 2,
+            failed: 1,
+            span_us: 4_000_000,
+            tenants: (0..10).map(|n| (format!("t{n}"), 1)).collect(),
+            without_tenant: 2,
+            tenant_rules: "schema".into(),
+            skipped: BTreeMap::from([("line that is no csvlog".into(), Skipped { count: 3, first: (0, 7) })]),
+            set_aside: vec![("parse and bind".into(), 4)],
+            without_parameters: 0,
+            unknown_zone: 0,
+        };
+        let text = report.to_string();
+        for line in [
+            "executions  8 in 4.0 s, 2.0/s",
+            "tenants     10 (by schema)",
+            "  2 more                                      2   25.0 %",
+            "  without a tenant                            2   25.0 %",
+            "           3  line that is no csvlog, first at pg.csv:7",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
+        }
+    }
+}
