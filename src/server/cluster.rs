@@ -19,7 +19,7 @@ use super::log::{log_end, log_tail};
 use super::postmaster::{self, PidFile};
 use super::process::{ProcessIdentity, end_postmaster};
 use super::registry::Role;
-use super::spec::ClusterSpec;
+pub use super::spec::ClusterSpec;
 use crate::scenario::plan::StopMode;
 
 /// How often `postmaster.pid` is looked at while a server starts.
