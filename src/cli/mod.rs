@@ -3,6 +3,7 @@
 //! One file for each command; `show` is the only place that prints. Nothing below this floor prints or exits.
 
 mod args;
+mod capture;
 mod check;
 mod judge;
 mod postgres;
@@ -52,7 +53,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Report(typed) => judge::carry_out_report(&typed),
         Command::Gate(typed) => judge::carry_out_gate(&typed),
         Command::Postgres(command) => postgres::carry_out(command),
-        Command::Capture(_) => Err("not yet".into()),
+        Command::Capture(args::Capture::Log(typed)) => capture::carry_out(typed),
     }
 }
 
