@@ -4,4 +4,6 @@
 
 mod bench;
 mod ends;
+mod scenarios;
+mod tidy;
 mod truth;
