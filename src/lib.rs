@@ -1,7 +1,7 @@
 //! pgrehearse rehearses a PostgreSQL major-version upgrade under replayed production traffic.
 //!
 //! The modules stand on floors: each uses lower floors only, never a neighbour on its own floor, and the judging wing
-//! (analysis, verdict, report) never uses the running wing. `tests/tidy.rs` enforces it.
+//! (analysis, verdict, report) never uses the running wing. `tests/suite/tidy` enforces it.
 
 // 0: words
 pub mod words;
@@ -12,11 +12,11 @@ pub mod pgwire;
 pub mod samples;
 pub mod sql;
 pub mod timeline;
-pub mod workload;
 // 2: tools
 pub mod net;
 pub mod record;
 pub mod tenant;
+pub mod workload;
 // 3: inputs
 pub mod capture;
 pub mod scenario;

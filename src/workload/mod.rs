@@ -1,4 +1,4 @@
-//! Floor 1: the workload file (`.jsonl`, `.jsonl.zst`): its lines, a streaming reader, a streaming writer, a summary.
+//! Floor 2: the workload file (`.jsonl`, `.jsonl.zst`): its lines, a streaming reader, a streaming writer, a summary.
 
 mod error;
 mod info;

@@ -64,6 +64,10 @@ fn functions(text: &str) -> Vec<(String, usize)> {
 fn functions_are_short() {
     let mut broken = Vec::new();
     for source in all() {
+        // A fixture is one long value, written out.
+        if source.path.ends_with("/fixture.rs") {
+            continue;
+        }
         for (name, lines) in functions(&source.text).into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES_MAX) {
             broken.push(format!("{}: {name} has {lines} lines of {FUNCTION_LINES_MAX}", source.path));
         }

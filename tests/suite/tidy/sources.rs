@@ -24,7 +24,8 @@ impl Source {
     /// Whether the file is only compiled for tests.
     pub fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        self.path.starts_with("tests/") || self.path.contains("/tests/") || TEST_FILES.contains(&name)
+        let is_named_so = TEST_FILES.contains(&name) || name.ends_with("_tests.rs");
+        self.path.starts_with("tests/") || self.path.contains("/tests/") || is_named_so
     }
 }
 
@@ -67,17 +68,23 @@ fn every_file_of_tests_is_declared_for_tests_only() {
     let mut broken = Vec::new();
     for source in sources.iter().filter(|source| source.path.starts_with("src/") && source.is_test()) {
         let (dir, name) = source.path.rsplit_once('/').unwrap();
-        let declaration = format!("#[cfg(test)]\nmod {};", name.trim_end_matches(".rs"));
-        let public = declaration.replace("mod ", "pub mod ");
-        let within = declaration.replace("mod ", "pub(crate) mod ");
+        let declaration = format!("mod {};", name.trim_end_matches(".rs"));
         let parents = [format!("{dir}/mod.rs"), format!("{dir}.rs")];
-        let declared = sources.iter().filter(|parent| parents.contains(&parent.path)).any(|parent| {
-            [&declaration, &public, &within].into_iter().any(|declaration| parent.text.contains(declaration))
-        });
+        let declared = sources
+            .iter()
+            .filter(|parent| parents.contains(&parent.path))
+            .any(|parent| is_declared_for_tests(&parent.text, &declaration));
         // A file below a directory of tests belongs to its parent there.
         if !declared && !dir.contains("/tests") {
             broken.push(source.path.clone());
         }
     }
     assert_none(&broken, "these files look like tests and are compiled into the program");
+}
+
+/// Whether `mod NAME;` stands there, in any visibility, with `#[cfg(test)]` among the attributes above it.
+fn is_declared_for_tests(parent: &str, declaration: &str) -> bool {
+    let lines: Vec<&str> = parent.lines().collect();
+    let Some(at) = lines.iter().position(|line| line.ends_with(declaration)) else { return false };
+    lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).any(|line| *line == "#[cfg(test)]")
 }
