@@ -33,7 +33,7 @@ const ONLY_THERE: &[(&str, &[&str], &str)] = &[
     ("process::exit", &["src/main.rs"], "one place ends the process"),
     ("println!", &[], "results and messages go through src/cli/show.rs"),
     ("print!(", &[], "results and messages go through src/cli/show.rs"),
-    ("stdout()", &["src/cli/show.rs"], "results and messages go through src/cli/show.rs"),
+    ("io::stdout()", &["src/cli/show.rs"], "results and messages go through src/cli/show.rs"),
     // A heartbeat is made of sleeping, and the end of a process that is not our child can only be asked for.
     ("thread::sleep", &["src/rehearsal/generator.rs", "src/server/process.rs"], "wait for a condition, not for a time"),
 ];
