@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{oneshot, watch};
 
 use super::book::{Book, Counts};
@@ -105,6 +106,7 @@ impl Engine {
         recorder: &Recorder,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, EngineError> {
+        raise_descriptor_limit();
         let (spool, settings) = (spool.clone(), settings.clone());
         let (endpoint, recorder) = (endpoint.clone(), recorder.clone());
         let (reported, report) = oneshot::channel();
@@ -126,6 +128,13 @@ impl Engine {
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
+}
+
+/// Lets this process hold as many sockets as the system allows it: each session has one, and the usual soft limit is
+/// 1,024. Where that is still too few, connecting says so.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Runs all workers and gathers their reports.
@@ -184,12 +193,7 @@ fn stand_over(
                 sum.workload_ended &= report.ended;
             }
             Ok(Err(error)) => failure = failure.or(Some(error)),
-            Err(RecvTimeoutError::Timeout) => {
-                let tenants = in_flight.oldest();
-                if !tenants.is_empty() {
-                    recorder.event(What::InFlight { tenants });
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => recorder.event(What::InFlight { tenants: in_flight.oldest() }),
             Err(RecvTimeoutError::Disconnected) => return failure.map_or(Ok(sum), Err),
         }
     }

@@ -9,10 +9,15 @@ use crate::samples::sample::Outcome::{ExpectedError, Expired, Failed, Indetermin
 use crate::samples::sample::ResultCheck;
 use crate::scenario::resolved::{Clients, OnDeadline, Speed};
 
-/// Clients with little patience; `abandon` and deadline in milliseconds.
-fn impatient(deadline_ms: u64, abandon_ms: u64, on_deadline: OnDeadline) -> Clients {
-    let (deadline, abandon) = (Duration::from_millis(deadline_ms), Duration::from_millis(abandon_ms));
-    Clients { deadline, abandon, on_deadline, ..CLIENTS }
+/// A deadline that a busy machine keeps where it should be kept, and that a test can wait for where it should not.
+const DEADLINE: Duration = Duration::from_millis(400);
+
+/// What a request must have taken in the capture to have all the time in the world.
+const LONG_MS: u64 = 20_000;
+
+/// Clients with that deadline.
+fn impatient(on_deadline: OnDeadline) -> Clients {
+    Clients { deadline: DEADLINE, on_deadline, ..CLIENTS }
 }
 
 #[tokio::test]
@@ -57,7 +62,7 @@ async fn an_answer_after_the_deadline_is_late_and_what_waited_too_long_expires()
         "SELECT 'slow'" => Deed::AnswerAfter("SELECT 'release'"),
         _ => Deed::Answer,
     });
-    let story = Story::new(impatient(20, 60_000, OnDeadline::Wait))
+    let story = Story::new(impatient(OnDeadline::Wait))
         .session(1)
         .session(2)
         .query(0, 1, "SELECT 'slow'")
@@ -65,12 +70,13 @@ async fn an_answer_after_the_deadline_is_late_and_what_waited_too_long_expires()
         .query(2, 1, "BEGIN")
         .query(3, 1, "UPDATE t SET a = 1")
         .query(4, 1, "COMMIT")
-        .query(100, 2, "SELECT 'release'")
-        .query(2_000, 1, "SELECT 'on time'");
+        .query(1_000, 2, "SELECT 'release'")
+        .query(1_001, 1, "SELECT 'on time'")
+        .took(LONG_MS);
     let replayed = story.replay(&server).await;
     assert_eq!(replayed.outcomes(1), [Late, Expired, Expired, Skipped, Skipped, Ok]);
     let behind = replayed.requests(1)[1];
-    assert_eq!((behind.sent_us, behind.ready_us, behind.done_us), (None, None, behind.due_us + 20_000));
+    assert_eq!((behind.sent_us, behind.ready_us, behind.done_us), (None, None, behind.due_us + 400_000));
 }
 
 #[tokio::test]
@@ -79,29 +85,32 @@ async fn inside_a_transaction_that_has_begun_nothing_expires() {
         "UPDATE t SET a = 1" => Deed::AnswerAfter("SELECT 'release'"),
         _ => Deed::Answer,
     });
-    let story = Story::new(impatient(20, 60_000, OnDeadline::Wait))
+    let story = Story::new(impatient(OnDeadline::Wait))
         .session(1)
         .session(2)
         .query(0, 1, "BEGIN")
         .query(1, 1, "UPDATE t SET a = 1")
         .query(2, 1, "COMMIT")
-        .query(100, 2, "SELECT 'release'");
+        .took(LONG_MS)
+        .query(1_000, 2, "SELECT 'release'");
     assert_eq!(story.replay(&server).await.outcomes(1), [Ok, Late, Ok]);
 }
 
 #[tokio::test]
 async fn a_client_gives_up_after_abandon_or_at_its_deadline() {
-    for clients in [impatient(5, 20, OnDeadline::Wait), impatient(20, 60_000, OnDeadline::Disconnect)] {
+    let abandoning = Clients { abandon: DEADLINE, ..impatient(OnDeadline::Wait) };
+    for clients in [abandoning, impatient(OnDeadline::Disconnect)] {
         let server = StandIn::new(|_, sql| if sql.contains("hang") { Deed::Hang } else { Deed::Answer });
         let story = Story::new(clients)
             .session(1)
             .query(0, 1, "SELECT 'hang'")
-            .query(1_000, 1, "UPDATE t SET a = 'hang'")
-            .query(2_000, 1, "SELECT 3");
+            .query(500, 1, "UPDATE t SET a = 'hang'")
+            .query(501, 1, "SELECT 3")
+            .took(LONG_MS);
         let replayed = story.replay(&server).await;
         assert_eq!(replayed.outcomes(1), [Failed, Indeterminate, Ok]);
         let hung = replayed.requests(1)[0];
-        assert!(hung.service_us() >= Some(20_000) && hung.sqlstate.is_none());
+        assert!(hung.service_us() >= Some(400_000) && hung.sqlstate.is_none());
         assert_eq!(replayed.report.connects(), (3, 0));
     }
 }
@@ -109,10 +118,11 @@ async fn a_client_gives_up_after_abandon_or_at_its_deadline() {
 #[tokio::test]
 async fn a_client_may_cancel_at_its_deadline() {
     let server = StandIn::new(|_, sql| if sql == "SELECT 'slow'" { Deed::WaitForCancel } else { Deed::Answer });
-    let story = Story::new(impatient(20, 60_000, OnDeadline::Cancel))
+    let story = Story::new(impatient(OnDeadline::Cancel))
         .session(1)
         .query(0, 1, "SELECT 'slow'")
-        .query(1_000, 1, "SELECT 2");
+        .query(1, 1, "SELECT 2")
+        .took(LONG_MS);
     let replayed = story.replay(&server).await;
     assert_eq!(replayed.outcomes(1), [Failed, Ok]);
     assert_eq!(replayed.requests(1)[0].sqlstate, sqlstate("57014"));
@@ -142,12 +152,11 @@ async fn a_wait_behind_another_tenant_is_told_apart() {
 #[tokio::test]
 async fn at_full_speed_nothing_is_late_and_every_copy_is_replayed() {
     let server = StandIn::new(|_, _| Deed::Answer);
-    let mut story = Story::new(impatient(1, 60_000, OnDeadline::Wait)).session(1).session(2);
+    let mut story = Story::new(CLIENTS).session(1).session(2);
     story.pace = Pace::new(Speed::Max, 3);
     for number in 0..50 {
         story = story.query(number * 60_000, 1, "SELECT 1").query(number * 60_000, 2, "UPDATE t SET a = 1");
     }
-    story.clients.deadline = Duration::from_secs(60);
     let replayed = story.replay(&server).await;
     assert_eq!(replayed.report.count(Ok), 300);
     assert!(replayed.requests(2).iter().all(|sample| Some(sample.due_us) == sample.ready_us));

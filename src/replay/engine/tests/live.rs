@@ -1,1 +1,98 @@
-//! The replay against a real server.
+//! The replay against a real server. Where none can be had the tests say why and pass.
+
+use super::story::{CLIENTS, PATIENT, Story, endpoint};
+use crate::net::Target;
+use crate::pgwire::frontend;
+use crate::samples::sample::Outcome::{ExpectedError, Failed, Indeterminate, Ok};
+use crate::samples::sample::{Outcome, ResultCheck};
+use crate::scenario::plan::StopMode;
+use crate::server::cluster::LocalCluster;
+use crate::server::tests::{DEADLINE, Run, pinned};
+use crate::server::{Connection, Login, ReplySummary, connect};
+
+/// A started cluster with user `u` and database `app`.
+async fn cluster(run: &Run) -> Option<LocalCluster> {
+    let mut cluster = run.cluster(pinned(16).await?, &[]);
+    cluster.init(DEADLINE).await.unwrap();
+    cluster.start(DEADLINE).await.unwrap();
+    let mut admin = connect(&target(&cluster), &Login::new("postgres", "postgres"), PATIENT).await.unwrap();
+    ask(&mut admin, "CREATE USER u").await;
+    ask(&mut admin, "CREATE DATABASE app OWNER u").await;
+    Some(cluster)
+}
+
+fn target(cluster: &LocalCluster) -> Target {
+    Target::unix(&cluster.spec().socket_dir, cluster.spec().port)
+}
+
+async fn session(cluster: &LocalCluster) -> Connection {
+    connect(&target(cluster), &Login::new("u", "app"), PATIENT).await.unwrap()
+}
+
+async fn ask(connection: &mut Connection, sql: &str) -> ReplySummary {
+    frontend::query(connection.out(), sql.as_bytes()).unwrap();
+    connection.send().await.unwrap();
+    let reply = connection.read_reply().await.unwrap();
+    assert_eq!(reply.error, None, "{sql}");
+    reply
+}
+
+#[tokio::test]
+async fn a_workload_does_to_a_real_server_what_its_clients_did() {
+    let run = Run::new("t-replay");
+    let Some(cluster) = cluster(&run).await else { return };
+    let mut observer = session(&cluster).await;
+    ask(&mut observer, "CREATE SCHEMA acme; CREATE TABLE acme.t (a int)").await;
+    let story = Story::new(CLIENTS)
+        .session(1)
+        .query(0, 1, "SET search_path = acme")
+        .query(1, 1, "BEGIN")
+        .execute(2, 1, "s1", "INSERT INTO t VALUES ($1)")
+        .execute(3, 1, "s1", "INSERT INTO t VALUES ($1)")
+        .query(4, 1, "COMMIT")
+        .query(5, 1, "SELECT 1 / 0")
+        .failed_with("22012")
+        .query(6, 1, "BEGIN; INSERT INTO t VALUES (1); ROLLBACK")
+        .execute(7, 1, "", "SELECT a FROM t WHERE a = $1")
+        .query(8, 1, "COPY t TO STDOUT");
+    let replayed = story.replay_at(&endpoint(target(&cluster)), std::future::pending()).await;
+    assert_eq!(replayed.outcomes(1), [Ok, Ok, Ok, Ok, Ok, ExpectedError, Ok, Ok, Ok]);
+    let requests = replayed.requests(1);
+    assert_eq!((requests[5].result, requests[7].rows), (ResultCheck::Same, 2));
+    assert!(requests.iter().all(|sample| sample.first_us >= sample.sent_us && Some(sample.done_us) >= sample.first_us));
+    assert_eq!(ask(&mut observer, "SELECT FROM acme.t WHERE a = 7").await.rows, 2);
+    assert_eq!(ask(&mut observer, "SELECT FROM acme.t").await.rows, 2);
+}
+
+#[tokio::test]
+async fn sessions_live_through_a_restart_and_no_acknowledged_write_is_missing() {
+    let run = Run::new("t-replay-restart");
+    let Some(mut cluster) = cluster(&run).await else { return };
+    let place = endpoint(target(&cluster));
+    ask(&mut session(&cluster).await, "CREATE TABLE t (a int)").await;
+    const SESSIONS: u32 = 4;
+    const WRITES: u64 = 150;
+    let mut story = (0..SESSIONS).fold(Story::new(CLIENTS), Story::session);
+    for number in 0..WRITES {
+        for session in 0..SESSIONS {
+            story = story.query(number * 10, session, "INSERT INTO t VALUES (1)");
+        }
+    }
+    let restarting = async {
+        // In the middle of the writes: some have come, most have not.
+        let mut observer = session(&cluster).await;
+        while ask(&mut observer, "SELECT FROM t").await.rows < 40 {}
+        drop(observer);
+        cluster.restart(StopMode::Immediate, DEADLINE).await.unwrap();
+        std::future::pending().await
+    };
+    let replayed = story.replay_at(&place, restarting).await;
+    let count = |outcome| replayed.report.count(outcome);
+    assert_eq!(replayed.report.offered(), u64::from(SESSIONS) * WRITES);
+    assert_eq!(Outcome::ALL.iter().map(|outcome| count(*outcome)).sum::<u64>(), replayed.report.offered());
+    assert!(replayed.report.workload_ended && replayed.report.connects().0 > u64::from(SESSIONS));
+    assert!((0..SESSIONS).all(|session| replayed.outcomes(session).last() == Some(&Ok)));
+    let written = ask(&mut session(&cluster).await, "SELECT FROM t").await.rows;
+    let uncertain = count(Indeterminate) + count(Failed);
+    assert!((count(Ok)..=count(Ok) + uncertain).contains(&written), "{written}: {:?}", replayed.report);
+}

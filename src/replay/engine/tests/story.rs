@@ -80,6 +80,11 @@ impl Story {
         self.with("results", json!([{"sqlstate": sqlstate}]))
     }
 
+    /// The request before took this long in the capture, so that its deadline is three times as far.
+    pub fn took(self, total_ms: u64) -> Self {
+        self.with("results", json!([{"total_us": total_ms * 1_000}]))
+    }
+
     /// The request before is of tenant `bolt`.
     pub fn of_bolt(self) -> Self {
         self.with("tenant", json!(1))
