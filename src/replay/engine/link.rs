@@ -121,9 +121,8 @@ impl Link {
     pub fn note(&mut self, reply: &ReplySummary, text: Option<&[u8]>) {
         self.prepared.answered(reply.error.is_some());
         if let Some(text) = text.filter(|_| reply.error.is_none()) {
-            let text = String::from_utf8_lossy(text);
-            self.memory.changed(&text, reply.status);
-            if ["deallocate", "discard"].iter().any(|word| text.to_ascii_lowercase().contains(word)) {
+            let deallocates = self.memory.changed(&String::from_utf8_lossy(text), reply.status);
+            if deallocates {
                 self.prepared.forget_texts();
             }
         }

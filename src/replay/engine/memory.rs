@@ -42,10 +42,16 @@ impl SessionMemory {
         self.remembered.iter().map(|(_, statement)| &**statement)
     }
 
-    /// A text was answered without an error; `status` is the session's after it.
-    pub fn changed(&mut self, text: &str, status: TransactionStatus) {
+    /// A text was answered without an error; `status` is the session's after it. Says whether prepared statements may
+    /// be gone.
+    pub fn changed(&mut self, text: &str, status: TransactionStatus) -> bool {
+        let mut deallocates = false;
         for statement in sql::split(text) {
             let Some(effect) = sql::session_effect(statement) else { continue };
+            deallocates |= matches!(
+                effect,
+                SessionEffect::Deallocate { .. } | SessionEffect::DeallocateAll | SessionEffect::DiscardAll
+            );
             match effect {
                 SessionEffect::Set { local: true, .. } => {}
                 // These do not wait for the transaction's end.
@@ -57,6 +63,7 @@ impl SessionMemory {
                 _ => {}
             }
         }
+        deallocates
     }
 
     /// Whether the end of the open transaction matters.
@@ -153,7 +160,9 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut memory = SessionMemory::default();
-        (0..1_000).for_each(|number| memory.changed(&format!("LISTEN c{number}"), Idle));
+        for number in 0..1_000 {
+            memory.changed(&format!("LISTEN c{number}"), Idle);
+        }
         assert_eq!(remembered(&memory).len(), REMEMBERED_MAX);
     }
 }

@@ -9,6 +9,7 @@
 //! memory       what a new connection must be told: settings and the like
 //! prepared     what a connection has prepared, and a request's messages accordingly
 //! exchange     one request on a connection, up to its answer or to giving up
+//! giving_up    requests that are not sent: expired, or skipped with their transaction
 //! outcome      what an answer is worth
 //! behind       the wait behind other tenants' statements
 //! book         samples and counts on their way to the recorder
@@ -20,6 +21,7 @@
 mod behind;
 mod book;
 mod exchange;
+mod giving_up;
 mod head;
 mod in_flight;
 mod link;

@@ -8,7 +8,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::behind::BusyStretches;
-use super::exchange::{Answer, GivenUp, Patience, await_reply};
+use super::exchange::{Answer, GivenUp, await_reply};
+use super::giving_up::{RUN_ENDED, give_up, unsent};
 use super::head::{Head, Next};
 use super::link::{About, Link};
 use super::outcome;
@@ -16,7 +17,7 @@ use super::stop::Stop;
 use super::worker::Context;
 use crate::pgwire::backend::TransactionStatus;
 use crate::replay::spool::{Body, RequestFacts, SpoolError};
-use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
+use crate::samples::sample::{Outcome, Sample};
 use crate::server::{ConnectError, ReplySummary};
 
 /// A session and copy being replayed.
@@ -36,9 +37,9 @@ pub(super) struct SessionTask {
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// When its last request was over.
-    free_us: u64,
+    pub free_us: u64,
     /// The rest of the current transaction block is not sent.
-    skipping: bool,
+    pub skipping: bool,
     busy: BusyStretches,
     was_connected: bool,
 }
@@ -294,78 +295,5 @@ impl SessionTask {
             self.head.advance(&schedule)?;
         }
         Ok(())
-    }
-}
-
-const RUN_ENDED: &str = "the run ended";
-
-impl Context {
-    /// How long the client of this request waits.
-    fn patience(&self, facts: &RequestFacts) -> Patience {
-        let captured = std::time::Duration::from_micros(facts.captured.total_us);
-        Patience {
-            deadline: self.clients.deadline.max(captured.saturating_mul(3)),
-            abandon: self.clients.abandon,
-            on_deadline: self.clients.on_deadline,
-            cancel_within: self.clients.connect_timeout,
-        }
-    }
-
-    /// When a request that is not sent is given up: at its due time where it is the rest of a broken transaction, else
-    /// after its deadline; never in a closed loop, where nothing is late.
-    fn gives_up_us(&self, next: &Next, skipping: bool) -> Option<u64> {
-        if self.schedule.pace().is_closed_loop() {
-            return (skipping && next.facts.part.inside).then_some(0);
-        }
-        match skipping && next.facts.part.inside {
-            true => Some(next.due_us),
-            false => Some(next.due_us.saturating_add(self.patience(&next.facts).deadline.as_micros() as u64)),
-        }
-    }
-}
-
-/// Books a request that is not sent: skipped as the rest of a broken transaction, or expired, and with it the
-/// transaction that it would have begun.
-fn give_up(context: &Context, about: About, state: &mut State, next: &Next) {
-    let skipped = state.skipping && next.facts.part.inside;
-    let gave_up_us = context.gives_up_us(next, state.skipping).unwrap_or_default();
-    let mut sample = unsent(about, next);
-    sample.deadline_us = context.patience(&next.facts).deadline.as_micros() as u64;
-    // Expired at its deadline, even if nobody looked at that moment; skipped when its turn came.
-    sample.done_us = if skipped { gave_up_us.max(state.free_us) } else { gave_up_us };
-    sample.outcome = if skipped { Outcome::Skipped } else { Outcome::Expired };
-    context.book.offer();
-    context.book.sample(sample);
-    state.skipping = next.facts.part.stays_open;
-}
-
-/// A sample of a request of which nothing has happened yet.
-fn unsent(about: About, next: &Next) -> Sample {
-    let Next { facts, due_us } = next;
-    Sample {
-        kind: SampleKind::Request,
-        class: facts.class,
-        outcome: Outcome::Expired,
-        result: ResultCheck::Unknown,
-        event: facts.event,
-        session: about.session,
-        copy: about.copy,
-        tenant: facts.tenant,
-        database: about.database,
-        endpoint: 0,
-        fingerprint: facts.fingerprint,
-        due_us: *due_us,
-        ready_us: None,
-        sent_us: None,
-        first_us: None,
-        done_us: *due_us,
-        deadline_us: 0,
-        order_wait_us: 0,
-        other_tenant_wait_us: 0,
-        sqlstate: None,
-        message: None,
-        rows: 0,
-        bytes: 0,
-        attempt: 1,
     }
 }

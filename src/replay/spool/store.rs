@@ -376,4 +376,40 @@ mod tests {
         file.write_all_at(&bytes[..bytes.len() - 1], 0).unwrap();
         assert!(matches!(Spool::from_file(file, DatabaseNames::new()), Err(SpoolError::Damaged)));
     }
+
+    const LINES: &str = concat!(
+        r#"{"kind":"header","version":1,"started_at":"2026-01-05T09:00:00Z","sources":[],"tool_version":"0"}"#,
+        "\n",
+        r#"{"kind":"open","t_us":0,"session":1,"database":"app","user":"u"}"#,
+        "\n",
+        r#"{"kind":"end","sessions":1,"requests":0,"tenants":0,"span_us":9}"#,
+        "\n",
+    );
+
+    #[test]
+    fn a_workload_is_prepared_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (workload, cache) = (directory.path().join("w.jsonl"), directory.path().join("cache"));
+        std::fs::write(&workload, LINES).unwrap();
+        let inode = |spool: Spool| std::os::unix::fs::MetadataExt::ino(&spool.file.metadata().unwrap());
+        let first = Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap();
+        assert_eq!((first.totals().span_us, first.totals().started_at.as_str()), (9, "2026-01-05T09:00:00Z"));
+        let again = Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap();
+        assert_eq!((first.workload_sha256().len(), inode(first)), (64, inode(again)));
+
+        // What does not read as a spool is made again.
+        let path = std::fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+        File::options().write(true).open(path).unwrap().set_len(20).unwrap();
+        assert_eq!(Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap().sessions().len(), 1);
+    }
+
+    #[test]
+    fn a_truncated_workload_is_its_reader_s_error_and_leaves_no_spool() {
+        let directory = tempfile::tempdir().unwrap();
+        let (workload, cache) = (directory.path().join("w.jsonl"), directory.path().join("cache"));
+        std::fs::write(&workload, LINES.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+        let error = Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap_err();
+        assert!(matches!(error, SpoolError::Workload(workload::ReadError::Truncated { last_good_line: 2, .. })));
+        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 0);
+    }
 }

@@ -7,12 +7,12 @@ use crate::samples::sample::Outcome::{ExpectedError, Failed, Indeterminate, Ok};
 use crate::samples::sample::{Outcome, ResultCheck};
 use crate::scenario::plan::StopMode;
 use crate::server::cluster::LocalCluster;
-use crate::server::tests::{DEADLINE, Run, pinned};
+use crate::server::fixture::{DEADLINE, Run, pinned};
 use crate::server::{Connection, Login, ReplySummary, connect};
 
 /// A started cluster with user `u` and database `app`.
 async fn cluster(run: &Run) -> Option<LocalCluster> {
-    let mut cluster = run.cluster(pinned(16).await?, &[]);
+    let mut cluster = run.cluster("old", pinned(16).await?, &[]);
     cluster.init(DEADLINE).await.unwrap();
     cluster.start(DEADLINE).await.unwrap();
     let mut admin = connect(&target(&cluster), &Login::new("postgres", "postgres"), PATIENT).await.unwrap();

@@ -1,0 +1,88 @@
+//! Requests that are not sent: when they are given up, and their samples.
+//!
+//! Takes a request and its session's state and books it as expired, or as the skipped rest of a broken transaction.
+//! Must not know connections.
+
+use std::time::Duration;
+
+use super::exchange::Patience;
+use super::head::Next;
+use super::link::About;
+use super::session::State;
+use super::worker::Context;
+use crate::replay::spool::RequestFacts;
+use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
+
+/// The message of requests that the end of the run cut short.
+pub(super) const RUN_ENDED: &str = "the run ended";
+
+impl Context {
+    /// How long the client of this request waits.
+    pub(super) fn patience(&self, facts: &RequestFacts) -> Patience {
+        let captured = Duration::from_micros(facts.captured.total_us);
+        Patience {
+            deadline: self.clients.deadline.max(captured.saturating_mul(3)),
+            abandon: self.clients.abandon,
+            on_deadline: self.clients.on_deadline,
+            cancel_within: self.clients.connect_timeout,
+        }
+    }
+
+    /// When a request that is not sent is given up: at its due time where it is the rest of a broken transaction, else
+    /// after its deadline; never in a closed loop, where nothing is late.
+    pub(super) fn gives_up_us(&self, next: &Next, skipping: bool) -> Option<u64> {
+        if self.schedule.pace().is_closed_loop() {
+            return (skipping && next.facts.part.inside).then_some(0);
+        }
+        match skipping && next.facts.part.inside {
+            true => Some(next.due_us),
+            false => Some(next.due_us.saturating_add(self.patience(&next.facts).deadline.as_micros() as u64)),
+        }
+    }
+}
+
+/// Books a request that is not sent: skipped as the rest of a broken transaction, or expired, and with it the
+/// transaction that it would have begun.
+pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: &Next) {
+    let skipped = state.skipping && next.facts.part.inside;
+    let gave_up_us = context.gives_up_us(next, state.skipping).unwrap_or_default();
+    let mut sample = unsent(about, next);
+    sample.deadline_us = context.patience(&next.facts).deadline.as_micros() as u64;
+    // Expired at its deadline, even if nobody looked at that moment; skipped when its turn came.
+    sample.done_us = if skipped { gave_up_us.max(state.free_us) } else { gave_up_us };
+    sample.outcome = if skipped { Outcome::Skipped } else { Outcome::Expired };
+    context.book.offer();
+    context.book.sample(sample);
+    state.skipping = next.facts.part.stays_open;
+}
+
+/// A sample of a request of which nothing has happened yet.
+pub(super) fn unsent(about: About, next: &Next) -> Sample {
+    let Next { facts, due_us } = next;
+    Sample {
+        kind: SampleKind::Request,
+        class: facts.class,
+        outcome: Outcome::Expired,
+        result: ResultCheck::Unknown,
+        event: facts.event,
+        session: about.session,
+        copy: about.copy,
+        tenant: facts.tenant,
+        database: about.database,
+        endpoint: 0,
+        fingerprint: facts.fingerprint,
+        due_us: *due_us,
+        ready_us: None,
+        sent_us: None,
+        first_us: None,
+        done_us: *due_us,
+        deadline_us: 0,
+        order_wait_us: 0,
+        other_tenant_wait_us: 0,
+        sqlstate: None,
+        message: None,
+        rows: 0,
+        bytes: 0,
+        attempt: 1,
+    }
+}
