@@ -50,7 +50,9 @@ unix_socket_directories = '$work'
 fsync = off
 logging_collector = on
 log_destination = csvlog
-log_filename = 'postgresql-%H%M%S.log'
+log_filename = 'postgresql-%Y%m%d%H%M%S.log'
+log_rotation_size = 0
+log_rotation_age = 0
 log_timezone = UTC
 log_connections = on
 log_disconnections = on
@@ -63,18 +65,20 @@ for file in schema.sql load.sql; do
         -f "$here/$file"
 done
 
-# The log is rotated when the pools are warm: the capture begins in the middle of their sessions.
+# The log is rotated when the pools are warm: the capture begins in the middle of their sessions. File names count seconds,
+# so it may take more than one try until there is another file.
+ls "$data"/log/*.csv >"$work/before"
 cat >"$work/rotate" <<ROTATE
-ls $data/log/*.csv >$work/before
-sleep 1.1  # file names count seconds
-$as_owner $PG_BIN/pg_ctl -D $data logrotate >/dev/null
-until ls $data/log/*.csv | grep -qvxFf $work/before; do sleep 0.05; done
+until ls $data/log/*.csv | grep -qvxFf $work/before; do
+    $as_owner $PG_BIN/pg_ctl -D $data logrotate >/dev/null
+    sleep 0.2
+done
 ROTATE
 "$work/venv/bin/python" "$here/generate.py" --port "$port" --seconds "$seconds" --rate "$rate" \
     --extra-customers "$extra" --when-warm "sh $work/rotate"
 $as_owner "$PG_BIN/pg_ctl" -D "$data" -m fast -w stop >/dev/null
 
-cp "$(ls "$data"/log/*.csv | grep -vxFf "$work/before")" "$work/saas.csv"
+ls "$data"/log/*.csv | grep -vxFf "$work/before" | xargs cat >"$work/saas.csv"
 if [ -n "${KEEP_LOG:-}" ]; then cp "$work/saas.csv" "$KEEP_LOG"; fi
 "$pgrehearse" capture log "$work/saas.csv" -o "$out" --tenant-by tag:tenant --tenant-by schema
 "$pgrehearse" workload info "$out"
