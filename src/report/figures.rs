@@ -11,7 +11,7 @@ pub fn ms(value_ms: f64) -> String {
         return format!("-{}", ms(-value_ms));
     }
     match value_ms {
-        v if v == 0.0 => "0 ms".to_owned(),
+        0.0 => "0 ms".to_owned(),
         v if v < 0.995 => format!("{v:.2} ms"),
         v if v < 9.95 => format!("{v:.1} ms"),
         v if v < 999.5 => format!("{v:.0} ms"),
