@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::plan::{AnalyzeMode, Cluster, PgUpgradeOptions, SqlTarget, StepKind, Wait};
@@ -20,14 +21,16 @@ const TEXT_SHOWN: usize = 60;
 /// The resolved plan; ends with a newline.
 pub fn render_text(scenario: &Scenario) -> String {
     let mut lines = Lines::default();
-    lines.add("scenario", format!("{} ({})", scenario.name, scenario.file.display()));
+    lines.add("scenario", format!("{} ({})", scenario.name, shown_path(&scenario.file)));
     let speed = match scenario.workload.speed {
         Speed::Factor(1.0) => "at its captured pace".to_owned(),
         Speed::Factor(factor) => format!("at {factor} times its captured pace"),
         Speed::Max => "as fast as it goes (closed loop)".to_owned(),
     };
-    lines
-        .add("workload", format!("{}, {speed}, copies {}", scenario.workload.file.display(), scenario.workload.copies));
+    lines.add(
+        "workload",
+        format!("{}, {speed}, copies {}", shown_path(&scenario.workload.file), scenario.workload.copies),
+    );
     match &scenario.staging {
         Staging::Local(local) => local_lines(&mut lines, local),
         Staging::External(external) => external_lines(&mut lines, external),
@@ -89,7 +92,7 @@ impl Lines {
 
 fn server(choice: &ServerChoice) -> String {
     let origin = match (&choice.bin_dir, choice.source) {
-        (Some(bin_dir), _) => format!("from {}", bin_dir.display()),
+        (Some(bin_dir), _) => format!("from {}", shown_path(bin_dir)),
         (None, ServerSource::Any) => "any that is found, else installed".to_owned(),
         (None, ServerSource::Pinned) => "pinned build".to_owned(),
     };
@@ -107,15 +110,15 @@ fn local_lines(lines: &mut Lines, local: &LocalStaging) {
             local.superuser,
             local.encoding,
             local.locale,
-            local.tmp_dir.as_ref().map_or("the cache".to_owned(), |dir| dir.display().to_string())
+            local.tmp_dir.as_ref().map_or("the cache".to_owned(), |dir| shown_path(dir))
         ),
     );
     settings_line(lines, "staging", &local.settings);
     for load in &local.load {
         let (kind, what) = match &load.source {
-            LoadSource::Sql(path) => ("sql", path.display().to_string()),
-            LoadSource::Dump(path) => ("dump", path.display().to_string()),
-            LoadSource::BaseBackup(path) => ("base_backup", path.display().to_string()),
+            LoadSource::Sql(path) => ("sql", shown_path(path)),
+            LoadSource::Dump(path) => ("dump", shown_path(path)),
+            LoadSource::BaseBackup(path) => ("base_backup", shown_path(path)),
             LoadSource::Command(program) => ("command", shown_program(program)),
         };
         let target = match load.source {
@@ -211,6 +214,22 @@ fn shown_program(program: &[String]) -> String {
 fn shown_sql(target: &SqlTarget) -> String {
     let user = target.user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
     format!("{} in {}{user}", shortened(&target.text), target.database)
+}
+
+/// A path without the steps back that a relative one brings along: `a/b/../c` is `a/c`. For the eye alone, since a
+/// symbolic link may lead elsewhere.
+fn shown_path(path: &Path) -> String {
+    let mut shown = PathBuf::new();
+    for part in path.components() {
+        let goes_back =
+            part == Component::ParentDir && matches!(shown.components().next_back(), Some(Component::Normal(_)));
+        if goes_back {
+            shown.pop();
+        } else {
+            shown.push(part);
+        }
+    }
+    shown.display().to_string()
 }
 
 /// One line of at most [`TEXT_SHOWN`] characters, without passwords.

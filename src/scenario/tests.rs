@@ -247,7 +247,7 @@ fn the_resolved_plan_fits_a_screen_and_holds_no_password() {
 [staging]
 settings = {{ fsync = false }}
 [[staging.load]]
-sql = \"schema.sql\"
+sql = \"../sql/schema.sql\"
 [upgrade]
 mode = \"link\"
 [[upgrade.insert]]

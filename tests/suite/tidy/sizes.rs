@@ -53,7 +53,7 @@ fn functions(text: &str) -> Vec<(String, usize)> {
         let indent = &line[..line.len() - body.len()];
         let closing = format!("{indent}}}");
         let ends = |line: &&str| **line == closing || **line == format!("{indent});");
-        let length = lines[at..].iter().position(|line| ends(&line)).map_or(1, |length| length + 1);
+        let length = lines[at..].iter().position(ends).map_or(1, |length| length + 1);
         let name = body.split("fn ").nth(1).and_then(|rest| rest.split(['(', '<']).next()).unwrap_or_default();
         found.push((name.to_owned(), length));
     }
