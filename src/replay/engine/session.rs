@@ -145,8 +145,13 @@ impl SessionTask {
     /// Sends a request and sees it to its end. False when not a byte of it left, so that it is still to be sent.
     async fn send(&mut self, next: Next, stop: &mut Stop) -> bool {
         let Next { facts, due_us } = next;
-        let ready_us = self.state.free_us.max(self.link.usable_us());
-        let due_us = if self.context.schedule.pace().is_closed_loop() { ready_us } else { due_us };
+        let mut ready_us = self.state.free_us.max(self.link.usable_us());
+        let mut due_us = due_us;
+        if self.context.schedule.pace().is_closed_loop() {
+            // Due when ready; what is ready early is due when the replay starts.
+            ready_us = ready_us.max(due_us);
+            due_us = ready_us;
+        }
         let context = Rc::clone(&self.context);
         let patience = context.patience(&facts);
         let mut sample = Sample {
