@@ -68,8 +68,8 @@ pub enum RehearsalError {
     Account(#[from] AccountError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error(transparent)]
-    Obtain(#[from] ObtainError),
+    #[error("no servers to rehearse with")]
+    Obtain(#[source] Box<ObtainError>),
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// At least one of these is an error.
@@ -146,7 +146,9 @@ async fn prepare(
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Prepared, RehearsalError> {
     let scenario = request.scenario;
-    let installations = installations(scenario, cache, launcher.account(), request.installing, say).await?;
+    let installations = installations(scenario, cache, launcher.account(), request.installing, say)
+        .await
+        .map_err(|error| RehearsalError::Obtain(Box::new(error)))?;
     let spool = spool(scenario, cache).await?;
     let versions = installations.as_ref().map_or_else(ServerVersions::default, |installations| ServerVersions {
         source: Some(installations.old.version),
