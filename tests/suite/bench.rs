@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pgrehearse::words::class::StatementClass;
 use pgrehearse::words::ids::Fingerprint;
@@ -33,9 +34,13 @@ CREATE TABLE dan.notes AS SELECT i AS id, 'note ' || i AS body FROM generate_ser
 CREATE TABLE eve.notes AS SELECT i AS id, 'note ' || i AS body FROM generate_series(1, 200) i;
 ";
 
+/// One rehearsal at a time: what is measured here must not be the other tests.
+static REHEARSING: Mutex<()> = Mutex::new(());
+
 /// A directory of its own with scenario, workload and schema; removed when dropped.
 pub struct Bench {
     dir: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// What a run of the program gave.
@@ -59,7 +64,9 @@ impl Ran {
 impl Bench {
     /// Writes workload and schema; `seconds` is how long the workload lasts.
     pub fn new(seconds: u64) -> Self {
-        let bench = Self { dir: tempfile::tempdir().unwrap() };
+        // A test that failed while it held the lock has ended its rehearsal all the same.
+        let alone = REHEARSING.lock().unwrap_or_else(PoisonError::into_inner);
+        let bench = Self { dir: tempfile::tempdir().unwrap(), _alone: alone };
         std::fs::write(bench.path("schema.sql"), SCHEMA).unwrap();
         std::fs::write(bench.path("small.jsonl"), workload(seconds)).unwrap();
         bench
