@@ -52,7 +52,7 @@ impl<T> Attribution<T> {
     pub fn push(&mut self, rules: &Rules, statement: &Statement<'_>, item: T, mut give: impl FnMut(T, Option<&str>)) {
         let mut belongs_to_transaction = false;
         let mut ended_transaction = false;
-        if !rules.always_answer() {
+        if rules.read_text() {
             belongs_to_transaction = self.in_transaction;
             for part in statements(statement.sql) {
                 let began = self.follow(rules, part);

@@ -93,9 +93,9 @@ impl Rules {
         texts.into_iter().map(str::parse).collect::<Result<_, _>>().map(Self::new)
     }
 
-    /// Whether the first rule answers for every statement, so that no text needs to be looked at.
-    pub(super) fn always_answer(&self) -> bool {
-        matches!(self.rules.first(), Some(Rule::Database | Rule::User))
+    /// Whether statements' texts are looked at: not where the first rule answers for every statement.
+    pub fn read_text(&self) -> bool {
+        !matches!(self.rules.first(), Some(Rule::Database | Rule::User))
     }
 
     /// Whether `search_path` matters.

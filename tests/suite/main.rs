@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod capture;
 mod ends;
 mod scenarios;
 mod tidy;

@@ -1,7 +1,7 @@
 //! Server logs to a workload.
 //!
 //! The way of the data: `source` (files in order) -> `csv` (records) -> `csvlog` (columns) -> `entry` -> `assembler`
-//! with a `session` for each (`message`, `parameters`) -> sorted events -> workload. Another log format needs what
+//! with a `session` for each (`requests` from `message` and `parameters`) -> `sequence` -> sorted events -> workload. Another log format needs what
 //! stands before `entry`.
 
 mod assembler;
@@ -11,9 +11,15 @@ mod csvlog;
 mod entry;
 mod message;
 mod parameters;
+mod requests;
+mod sequence;
 mod session;
 mod source;
 mod tally;
 mod timestamp;
 
 pub use capture::{CaptureOptions, Progress, capture};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

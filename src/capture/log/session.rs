@@ -1,333 +1,186 @@
-//! One session's entries to its requests.
+//! One session of a log: who it is, its requests, and whose they are.
 //!
-//! Takes a session's log entries in order and gives each request once, whichever of its lines were logged: `statement:`
-//! when it began, `duration:` when it had ended, both, parse and bind before it, or nothing but the error that it failed
-//! with. Must not know other sessions, tenants or the order of the workload.
+//! Takes the session's entries in order and gives its events. Must not know other sessions.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::io;
 use std::rc::Rc;
 
-use memchr::memmem;
-
-use super::super::event::{Extended, Request};
-use super::entry::{LogEntry, Severity};
-use super::message::{Message, split_name};
-use super::parameters::{self, ParameterList};
+use super::entry::{LogEntry, Position, Severity};
+use super::message::Message;
+use super::requests::{Draft, Requests};
+use super::sequence::{Output, Sequence};
 use super::tally::{Aside, Reason, Tally};
-use crate::sql::{TokenKind, copies_from_client, split, tokens};
+use crate::tenant::{Attribution, Rules, Statement};
 
-/// Names of prepared statements that hold a slash, remembered to tell them from `statement/portal`.
-const SLASHED_NAMES_MAX: usize = 1_024;
-
-/// A request as far as its session knows it: the sequence and the tenant are still missing.
-#[derive(Debug)]
-pub struct Draft {
-    pub start_us: i64,
-    pub request: Request,
-    /// When the client's cancel request reached it.
-    pub cancelled_us: Option<i64>,
+/// One session of the log.
+pub struct Session {
+    sequence: Sequence,
+    requests: Requests,
+    attribution: Attribution<Draft>,
+    database: String,
+    user: String,
+    application_name: String,
+    is_replication: bool,
+    /// The server refused something before the session had a request.
+    refused: bool,
+    first_at: Position,
 }
 
-/// What a session's entries say about its requests.
-#[derive(Debug, Default)]
-pub struct Requests {
-    /// A statement logged at its start: its duration or its error may follow.
-    pending: Option<Pending>,
-    /// The last parse or bind line: an error may follow instead of an execution.
-    prepared: Option<Prepared>,
-    slashed_names: HashSet<Box<[u8]>>,
-    /// The longest parameter value that is surely whole, among all sessions of the same user and database, for which
-    /// `log_parameter_max_length` is the same.
-    whole_value_bytes: Rc<Cell<usize>>,
-}
+impl Session {
+    /// A session whose first entry this is, in a log that begins at `first_us`.
+    pub fn new(entry: &LogEntry<'_>, first_us: i64) -> Self {
+        // Without a connection line, the time at which the process started says on which side of the log's start the
+        // session began; it is cut to seconds.
+        let started_us = entry.session.started_s.saturating_mul(1_000_000);
+        let began_before_capture = started_us.saturating_add(999_999) < first_us;
+        let opened_us = (!began_before_capture).then(|| started_us.clamp(first_us, entry.time_us.max(first_us)));
+        Self {
+            sequence: Sequence::new(opened_us, first_us),
+            requests: Requests::default(),
+            attribution: Attribution::new(None),
+            database: String::new(),
+            user: String::new(),
+            application_name: String::new(),
+            is_replication: false,
+            refused: false,
+            first_at: entry.at,
+        }
+    }
 
-#[derive(Debug)]
-struct Pending {
-    sql: Vec<u8>,
-    is_extended: bool,
-    /// None where the statement is counted as skipped.
-    draft: Option<Draft>,
-}
+    /// Whether no entry said yet whose session it is.
+    pub fn is_anonymous(&self) -> bool {
+        self.user.is_empty()
+    }
 
-#[derive(Debug)]
-struct Prepared {
-    sql: Vec<u8>,
-    statement: Vec<u8>,
-    portal: Vec<u8>,
-    /// None after a parse line alone, or where the values are not whole.
-    parameters: Option<Vec<Option<Vec<u8>>>>,
-    ended_us: i64,
-}
-
-impl Requests {
     /// Shares the evidence about parameter values with other sessions of the same user and database.
     pub fn share_evidence(&mut self, whole_value_bytes: Rc<Cell<usize>>) {
-        self.whole_value_bytes = whole_value_bytes;
+        self.requests.share_evidence(whole_value_bytes);
     }
 
     /// Takes the session's next entry; `message` is what the entry's message means.
-    pub fn push(&mut self, entry: &LogEntry<'_>, message: Message<'_>, tally: &mut Tally, mut give: impl FnMut(Draft)) {
-        match (entry.severity, message) {
-            (Severity::Error { session_ends }, _) => self.failed(entry, session_ends, tally, &mut give),
-            (Severity::Other, _) => tally.set_aside(Aside::Notice),
-            (Severity::Log, Message::Duration { duration_us }) => self.ended(entry, duration_us, tally, &mut give),
-            (Severity::Log, Message::Statement { duration_us, sql }) => {
-                self.flush(&mut give);
-                self.prepared = None;
-                let skipped = copies_from_stdin(sql).then_some(Reason::CopyFromStdin);
-                self.began(entry, duration_us, sql, Ok(None), skipped, tally, &mut give);
-            }
-            (Severity::Log, Message::Execute { duration_us, fetch, name, sql }) => {
-                self.flush(&mut give);
-                self.prepared = None;
-                let extended = self.extended(name, sql, entry);
-                let skipped = fetch.then_some(Reason::PortalFetch);
-                let skipped = skipped.or_else(|| copies_from_stdin(sql).then_some(Reason::CopyFromStdin));
-                self.began(entry, duration_us, sql, extended.map(Some), skipped, tally, &mut give);
-            }
-            (Severity::Log, Message::FastPath) => {
-                self.flush(&mut give);
-                self.began(entry, None, b"", Ok(None), Some(Reason::FastPath), tally, &mut give);
-            }
-            (Severity::Log, Message::Parse { name, sql }) => {
-                self.flush(&mut give);
-                self.parsed(name);
-                self.prepare(entry, name, sql, None);
-                tally.set_aside(Aside::ParseAndBind);
-            }
-            (Severity::Log, Message::Bind { name, sql }) => {
-                self.flush(&mut give);
-                let parameters = self.extended(name, sql, entry).ok().map(|extended| extended.parameters);
-                self.prepare(entry, name, sql, parameters);
-                tally.set_aside(Aside::ParseAndBind);
-            }
-            (Severity::Log, Message::Plan) => tally.set_aside(Aside::Plan),
-            (Severity::Log, Message::Audit) => tally.set_aside(Aside::Audit),
-            (Severity::Log, _) => tally.set_aside(Aside::SessionMessage),
-        }
-    }
-
-    /// Gives what is still pending: the session or its log has ended, or its next statement began.
-    pub fn flush(&mut self, mut give: impl FnMut(Draft)) {
-        if let Some(draft) = self.pending.take().and_then(|pending| pending.draft) {
-            give(draft);
-        }
-    }
-
-    /// A statement was logged: when it began, or with its duration when it had ended.
-    #[allow(clippy::too_many_arguments)] // the parts of one line
-    fn began(
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn push(
         &mut self,
         entry: &LogEntry<'_>,
-        duration_us: Option<u64>,
-        sql: &[u8],
-        extended: Result<Option<Extended>, Reason>,
-        skipped: Option<Reason>,
+        message: Message<'_>,
+        rules: &Rules,
         tally: &mut Tally,
-        give: &mut impl FnMut(Draft),
-    ) {
-        let is_extended = !matches!(extended, Ok(None));
-        let draft = match (skipped, extended) {
-            (Some(reason), _) | (None, Err(reason)) => {
-                tally.skip(reason, entry.at);
-                None
-            }
-            (None, Ok(extended)) => Some(Draft {
-                start_us: entry.time_us.saturating_sub_unsigned(duration_us.unwrap_or(0)),
-                request: Request {
-                    sql: sql.to_vec(),
-                    extended,
-                    total_us: duration_us,
-                    at: entry.at,
-                    ..Request::default()
-                },
-                cancelled_us: None,
-            }),
-        };
-        match duration_us {
-            Some(_) => draft.into_iter().for_each(give),
-            None => self.pending = Some(Pending { sql: sql.to_vec(), is_extended, draft }),
+        out: &mut Output,
+    ) -> io::Result<()> {
+        if let Severity::Error { session_ends: true } = entry.severity {
+            self.refused |= self.sequence.is_empty();
         }
+        // The entry that completes a statement says what the statement made of the session's name (`SET
+        // application_name`); one that begins another statement must not.
+        let completes = matches!(message, Message::Duration { .. }) || matches!(entry.severity, Severity::Error { .. });
+        if completes {
+            self.identify(entry);
+        }
+        let mut drafts = Vec::new();
+        match message {
+            Message::ConnectionReceived => {
+                tally.set_aside(Aside::Connection);
+                self.sequence.connected(entry.time_us);
+            }
+            Message::ConnectionAuthorized { application_name } => {
+                tally.set_aside(Aside::Connection);
+                self.sequence.connected(entry.time_us);
+                update(&mut self.application_name, application_name.unwrap_or_default());
+            }
+            Message::ReplicationAuthorized => self.is_replication = true,
+            Message::Disconnection => {
+                tally.set_aside(Aside::Connection);
+                self.requests.flush(|draft| drafts.push(draft));
+            }
+            Message::Statement { .. } | Message::Execute { .. } if self.is_replication => {
+                tally.skip(Reason::Replication, entry.at);
+            }
+            _ => self.requests.push(entry, message, tally, |draft| drafts.push(draft)),
+        }
+        let (own, earlier): (Vec<_>, Vec<_>) = drafts.into_iter().partition(|draft| draft.request.at == entry.at);
+        self.attribute(earlier, rules, out)?;
+        self.identify(entry);
+        self.attribute(own, rules, out)
     }
 
-    /// A duration alone: of the pending statement, if there is one.
-    fn ended(&mut self, entry: &LogEntry<'_>, duration_us: u64, tally: &mut Tally, give: &mut impl FnMut(Draft)) {
-        match self.pending.take() {
-            Some(Pending { draft, .. }) => {
-                tally.set_aside(Aside::Duration);
-                if let Some(mut draft) = draft {
-                    draft.request.total_us = Some(duration_us);
-                    give(draft);
+    /// Takes over what the entry says about who the session is.
+    fn identify(&mut self, entry: &LogEntry<'_>) {
+        update(&mut self.database, &entry.database);
+        update(&mut self.user, &entry.user);
+        update(&mut self.application_name, &entry.application_name);
+    }
+
+    fn attribute(&mut self, drafts: Vec<Draft>, rules: &Rules, out: &mut Output) -> io::Result<()> {
+        for draft in drafts {
+            self.sequence.name(&self.database, &self.user, &self.application_name);
+            let sql = match rules.read_text() {
+                true => String::from_utf8_lossy(&draft.request.sql).into_owned(),
+                false => String::new(),
+            };
+            let statement = Statement {
+                database: &self.database,
+                user: &self.user,
+                application_name: &self.application_name,
+                sql: &sql,
+            };
+            let mut result = Ok(());
+            let sequence = &mut self.sequence;
+            self.attribution.push(rules, &statement, draft, |draft, tenant| {
+                if result.is_ok() {
+                    result = sequence.give(draft, tenant, out);
                 }
-            }
-            None if is_parse_or_bind(entry) => tally.set_aside(Aside::ParseAndBind),
-            None => tally.skip(Reason::DurationWithoutStatement, entry.at),
+            });
+            result?;
         }
+        Ok(())
     }
 
-    /// A request failed: one that was logged when it began, or one that nothing else tells of.
-    fn failed(&mut self, entry: &LogEntry<'_>, session_ends: bool, tally: &mut Tally, give: &mut impl FnMut(Draft)) {
-        if self.pending.as_ref().is_some_and(|pending| pending.is_of(entry, session_ends)) {
-            tally.set_aside(Aside::Error);
-            if let Some(mut draft) = self.pending.take().and_then(|pending| pending.draft) {
-                draft.request.total_us = u64::try_from(entry.time_us - draft.start_us).ok();
-                draft.request.sqlstate = entry.sqlstate;
-                draft.cancelled_us = cancelled_us(entry);
-                give(draft);
+    /// The session was over at `over_us`, or the log ends here.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn finish(
+        mut self,
+        over_us: Option<i64>,
+        rules: &Rules,
+        tally: &mut Tally,
+        out: &mut Output,
+    ) -> io::Result<()> {
+        let mut drafts = Vec::new();
+        self.requests.flush(|draft| drafts.push(draft));
+        self.attribute(drafts, rules, out)?;
+        let mut result = Ok(());
+        let sequence = &mut self.sequence;
+        self.attribution.finish(|draft, tenant| {
+            if result.is_ok() {
+                result = sequence.give(draft, tenant, out);
             }
-            return;
-        }
-        self.flush(&mut *give);
-        let prepared = self.prepared.take_if(|prepared| prepared.sql == *entry.query);
-        if entry.query.is_empty() {
-            // A session that the server ends while it is idle has no statement.
-            match session_ends {
-                true => tally.set_aside(Aside::SessionMessage),
-                false => tally.skip(Reason::ErrorWithoutStatement, entry.at),
-            }
-        } else if copies_from_stdin(&entry.query) {
-            tally.skip(Reason::CopyFromStdin, entry.at);
-        } else {
-            give(failed_draft(entry, prepared, tally));
-        }
-    }
-
-    /// Remembers the name of a prepared statement if it could be mistaken for a statement and its portal.
-    fn parsed(&mut self, name: &[u8]) {
-        if name.contains(&b'/') && self.slashed_names.len() < SLASHED_NAMES_MAX {
-            self.slashed_names.insert(name.into());
-        }
-    }
-
-    fn prepare(&mut self, entry: &LogEntry<'_>, name: &[u8], sql: &[u8], parameters: Option<Vec<Option<Vec<u8>>>>) {
-        let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
-        self.prepared = Some(Prepared {
-            sql: sql.to_vec(),
-            statement: statement.to_vec(),
-            portal: portal.to_vec(),
-            parameters,
-            ended_us: entry.time_us,
         });
-    }
-
-    /// The execution that an `execute` or `bind` line tells of, or why it cannot be replayed.
-    fn extended(&self, name: &[u8], sql: &[u8], entry: &LogEntry<'_>) -> Result<Extended, Reason> {
-        let list = match entry.detail.get(1..).and_then(|rest| rest.strip_prefix(b"arameters: ")) {
-            Some(text) => parameters::parse(text).ok_or(Reason::ParametersUnreadable)?,
-            None => ParameterList::default(),
-        };
-        self.whole_value_bytes.set(self.whole_value_bytes.get().max(list.whole_bytes));
-        if list.elided {
-            return Err(Reason::ParameterElided);
+        result?;
+        self.sequence.name(&self.database, &self.user, &self.application_name);
+        if self.sequence.is_empty() {
+            if self.is_replication {
+                return Ok(());
+            }
+            if self.refused || self.database.is_empty() {
+                tally.skip(Reason::FailedLogin, self.first_at);
+                return Ok(());
+            }
+            // Of a session that began before and did nothing, nothing needs to be replayed.
+            if !self.sequence.is_open() {
+                return Ok(());
+            }
         }
-        if !entry.values_whole && list.cut_at_bytes.is_some_and(|bytes| self.may_be_cut(bytes)) {
-            return Err(Reason::ParameterCut);
-        }
-        if parameters_in(sql) > list.values.len() {
-            return Err(Reason::ParametersMissing);
-        }
-        let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
-        Ok(Extended { statement: statement.to_vec(), portal: portal.to_vec(), parameters: list.values })
-    }
-
-    /// Whether a value that ends in `...` behind this many bytes may have been longer. The server cuts at one length,
-    /// less up to three bytes so that no character is parted: where a longer value stands whole, this one was not cut.
-    fn may_be_cut(&self, kept_bytes: usize) -> bool {
-        self.whole_value_bytes.get() <= kept_bytes + 3
+        self.sequence.finish(over_us, out)
     }
 }
 
-impl Pending {
-    /// Whether an error is this statement's.
-    fn is_of(&self, entry: &LogEntry<'_>, session_ends: bool) -> bool {
-        if entry.query.is_empty() {
-            return !session_ends && !entry.command_tag.starts_with(b"idle");
-        }
-        // The same text may have been parsed or bound again since, and failed at that.
-        self.sql == *entry.query && !(self.is_extended && is_parse_or_bind(entry))
+/// Keeps the text where nothing changed, which is nearly always.
+fn update(text: &mut String, bytes: &[u8]) {
+    if !bytes.is_empty() && text.as_bytes() != bytes {
+        *text = String::from_utf8_lossy(bytes).into_owned();
     }
-}
-
-/// A request that left no line but its error.
-fn failed_draft(entry: &LogEntry<'_>, prepared: Option<Prepared>, tally: &mut Tally) -> Draft {
-    let failed_before_execution = is_parse_or_bind(entry);
-    let begins_us = prepared.as_ref().map(|prepared| prepared.ended_us);
-    let extended = match prepared {
-        Some(prepared) => {
-            let bound = prepared.parameters.filter(|_| !failed_before_execution);
-            let parameters = bound.or_else(|| parameters_of_context(&entry.context));
-            Some((prepared.statement, prepared.portal, parameters))
-        }
-        None => parameters_of_context(&entry.context).map(|parameters| (Vec::new(), Vec::new(), Some(parameters))),
-    };
-    let needed = parameters_in(&entry.query);
-    let extended = extended.and_then(|(statement, portal, parameters)| {
-        let parameters = parameters.unwrap_or_default();
-        (parameters.len() >= needed).then_some(Extended { statement, portal, parameters })
-    });
-    if extended.is_none() && needed > 0 {
-        // As a simple query a text with parameters fails before it does anything, as it failed then; it breaks its
-        // transaction as it did then.
-        tally.without_parameters += 1;
-    }
-    Draft {
-        start_us: begins_us.unwrap_or(entry.time_us),
-        request: Request {
-            sql: entry.query.to_vec(),
-            extended,
-            total_us: begins_us.and_then(|begins_us| u64::try_from(entry.time_us - begins_us).ok()),
-            sqlstate: entry.sqlstate,
-            at: entry.at,
-            ..Request::default()
-        },
-        cancelled_us: cancelled_us(entry),
-    }
-}
-
-/// The parameters that an error's CONTEXT holds where `log_parameter_max_length_on_error` allows it, if all are whole.
-fn parameters_of_context(context: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
-    const MARK: &[u8] = b" with parameters: ";
-    let at = memmem::find(context, MARK)?;
-    let line = memchr::memrchr(b'\n', &context[..at]).map_or(0, |end| end + 1);
-    // "unnamed portal", "portal "C_1"", and "extended query" in major 13.
-    if ![b"unnamed portal".as_slice(), b"portal \"", b"extended query"]
-        .iter()
-        .any(|start| context[line..].starts_with(start))
-    {
-        return None;
-    }
-    let (list, rest) = parameters::parse_prefix(&context[at + MARK.len()..])?;
-    let whole = !list.elided && list.cut_at_bytes.is_none() && (rest.is_empty() || rest.starts_with(b"\n"));
-    whole.then_some(list.values)
-}
-
-/// When the client asked to cancel the request that failed with this entry.
-fn cancelled_us(entry: &LogEntry<'_>) -> Option<i64> {
-    let by_user = entry.sqlstate == Some(crate::words::sqlstate::SqlState::QUERY_CANCELED)
-        && memmem::find(&entry.message, b"user request").is_some();
-    by_user.then_some(entry.time_us)
-}
-
-/// Whether the session's process was parsing or binding when it wrote the entry.
-fn is_parse_or_bind(entry: &LogEntry<'_>) -> bool {
-    matches!(entry.command_tag, b"PARSE" | b"BIND")
-}
-
-/// The highest `$n` of a text.
-fn parameters_in(sql: &[u8]) -> usize {
-    if !memchr::memchr_iter(b'$', sql).any(|at| sql.get(at + 1).is_some_and(u8::is_ascii_digit)) {
-        return 0;
-    }
-    tokens(&String::from_utf8_lossy(sql))
-        .filter(|token| token.kind == TokenKind::Parameter)
-        .filter_map(|token| token.text[1..].parse().ok())
-        .max()
-        .unwrap_or(0)
-}
-
-/// Whether a text holds a COPY whose data the client sent.
-fn copies_from_stdin(sql: &[u8]) -> bool {
-    let may = sql.windows(5).any(|window| window.eq_ignore_ascii_case(b"stdin"));
-    may && split(&String::from_utf8_lossy(sql)).into_iter().any(copies_from_client)
 }
