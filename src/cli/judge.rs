@@ -26,10 +26,15 @@ pub(super) fn judge(dir: &Path, others: &[String]) -> Result<Judged, Box<dyn Err
     let texts = if others.is_empty() { &findings.run.rules.objectives } else { others };
     let written = texts
         .iter()
-        .map(|text| objective::parse(text).map_err(|error| format!("objective \"{text}\": {error}")))
+        .map(|text| objective::parse(text).map_err(|error| not_understood(text, &error)))
         .collect::<Result<Vec<_>, _>>()?;
     let verdict = verdict::decide(&findings, &objective::with_defaults(written));
     Ok(Judged { code: verdict.exit, report: report::build(&findings, &verdict) })
+}
+
+fn not_understood(text: &str, error: &objective::ObjectiveError) -> String {
+    let hint = error.hint.as_ref().map_or(String::new(), |hint| format!("\nhint: {hint}"));
+    format!("{error} in the objective \"{text}\"{hint}")
 }
 
 /// Carries out `report`.

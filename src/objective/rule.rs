@@ -228,6 +228,8 @@ pub enum Bound {
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // 3.4s reads better than 3400ms.
+            Self::Time(time) if time.as_secs() > 0 && time.subsec_micros() > 0 => write!(f, "{}s", time.as_secs_f64()),
             Self::Time(time) => f.write_str(&format_duration(*time)),
             Self::Count(count) => write!(f, "{count}"),
             Self::Percent(percent) => write!(f, "{percent}%"),

@@ -24,7 +24,7 @@ fn every_form_of_the_grammar_is_read() {
     for (text, expected) in [
         ("downtime max < 30s", "downtime max < 30s"),
         ("downtime<30s", "downtime max < 30s"),
-        ("downtime.write{tier=gold,region=eu-*} p90 <= 1.5 s", "downtime.write{tier=gold, region=eu-*} p90 <= 1500ms"),
+        ("downtime.write{tier=gold,region=eu-*} p90 <= 1.5 s", "downtime.write{tier=gold, region=eu-*} p90 <= 1.5s"),
         ("latency.p99{phase=after} <= 1.5x before", "latency.p99{phase=after} max <= 1.5x before"),
         (
             "latency.p99.9 { phase = after , tenant=\"a, b\" } mean < 50ms",
