@@ -32,6 +32,8 @@ pub struct CaptureReport {
     pub skipped: BTreeMap<String, Skipped>,
     /// Log entries that are understood and no request, by kind.
     pub set_aside: Vec<(String, u64)>,
+    /// Of the requests that succeeded and whose duration the log holds.
+    pub fastest_us: Option<u64>,
     /// Failed requests whose parameters the log does not hold.
     pub without_parameters: u64,
     /// Entries in a time zone that nothing tells the offset of.
@@ -40,6 +42,9 @@ pub struct CaptureReport {
 
 /// Tenants that are shown by name.
 const TENANTS_SHOWN: usize = 8;
+
+/// Every workload has statements faster than this, if all are logged.
+const FASTEST_USUAL_US: u64 = 5_000;
 
 impl CaptureReport {
     /// Executions in the workload: simple queries and extended executions.
@@ -59,6 +64,29 @@ impl CaptureReport {
         if self.without_tenant > 0 {
             let share = self.share(self.without_tenant);
             writeln!(f, "  {:<32} {:>12}  {share:>5.1} %", "without a tenant", self.without_tenant)?;
+        }
+        Ok(())
+    }
+
+    fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fastest_us) = self.fastest_us.filter(|fastest_us| *fastest_us >= FASTEST_USUAL_US) {
+            let fastest_ms = fastest_us as f64 / 1e3;
+            writeln!(
+                f,
+                "note: the fastest execution took {fastest_ms:.1} ms; were faster ones left out of the log?\n\
+                 hint: log_min_duration_statement = 0 logs them all"
+            )?;
+        }
+        if self.without_parameters > 0 {
+            writeln!(
+                f,
+                "note: {} failed executions are kept without their parameters, which the log does not hold\n\
+                 hint: log_parameter_max_length_on_error = -1 logs them",
+                self.without_parameters
+            )?;
+        }
+        if self.unknown_zone > 0 {
+            writeln!(f, "note: {} entries are in an unknown time zone, taken as UTC", self.unknown_zone)?;
         }
         Ok(())
     }
@@ -90,22 +118,13 @@ impl fmt::Display for CaptureReport {
         for (reason, skipped) in &self.skipped {
             writeln!(f, "  {:>10}  {reason}, first at {}", skipped.count, self.place(skipped))?;
         }
-        writeln!(f, "set aside")?;
+        if !self.set_aside.is_empty() {
+            writeln!(f, "set aside")?;
+        }
         for (kind, count) in &self.set_aside {
             writeln!(f, "  {count:>10}  {kind}")?;
         }
-        if self.without_parameters > 0 {
-            writeln!(
-                f,
-                "note: {} failed executions are kept without their parameters, which the log does not hold\n\
-                 hint: log_parameter_max_length_on_error = -1 logs them",
-                self.without_parameters
-            )?;
-        }
-        if self.unknown_zone > 0 {
-            writeln!(f, "note: {} entries are in an unknown time zone, taken as UTC", self.unknown_zone)?;
-        }
-        Ok(())
+        self.write_notes(f)
     }
 }
 
@@ -138,6 +157,7 @@ mod tests {
             tenant_rules: "schema".into(),
             skipped: BTreeMap::from([("line that is no csvlog".into(), Skipped { count: 3, first: (0, 7) })]),
             set_aside: vec![("parse and bind".into(), 4)],
+            fastest_us: Some(150_000),
             without_parameters: 0,
             unknown_zone: 0,
         };
@@ -148,6 +168,7 @@ mod tests {
             "  2 more                                      2   25.0 %",
             "  without a tenant                            2   25.0 %",
             "           3  line that is no csvlog, first at pg.csv:7",
+            "note: the fastest execution took 150.0 ms; were faster ones left out of the log?",
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }

@@ -132,6 +132,7 @@ fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64, options: &Cap
         tenant_rules: options.tenant_rules.to_string(),
         skipped: tally.skipped_by_name(),
         set_aside: tally.aside_by_name().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+        fastest_us: counts.fastest_us,
         without_parameters: tally.without_parameters,
         unknown_zone: tally.unknown_zone,
     }

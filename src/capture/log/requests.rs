@@ -74,21 +74,21 @@ impl Requests {
             (Severity::Log, Message::Duration { duration_us }) => self.ended(entry, duration_us, tally, &mut give),
             (Severity::Log, Message::Statement { duration_us, sql }) => {
                 self.flush(&mut give);
-                self.prepared = None;
-                let skipped = copies_from_stdin(sql).then_some(Reason::CopyFromStdin);
-                self.began(entry, duration_us, sql, Ok(None), skipped, tally, &mut give);
+                let sent = if copies_from_stdin(sql) { Err(Reason::CopyFromStdin) } else { Ok(None) };
+                self.began(entry, duration_us, sql, sent, tally, &mut give);
             }
             (Severity::Log, Message::Execute { duration_us, fetch, name, sql }) => {
                 self.flush(&mut give);
-                self.prepared = None;
-                let extended = self.extended(name, sql, entry);
-                let skipped = fetch.then_some(Reason::PortalFetch);
-                let skipped = skipped.or_else(|| copies_from_stdin(sql).then_some(Reason::CopyFromStdin));
-                self.began(entry, duration_us, sql, extended.map(Some), skipped, tally, &mut give);
+                let sent = match fetch {
+                    true => Err(Reason::PortalFetch),
+                    false if copies_from_stdin(sql) => Err(Reason::CopyFromStdin),
+                    false => self.extended(name, sql, entry).map(Some),
+                };
+                self.began(entry, duration_us, sql, sent, tally, &mut give);
             }
             (Severity::Log, Message::FastPath) => {
                 self.flush(&mut give);
-                self.began(entry, None, b"", Ok(None), Some(Reason::FastPath), tally, &mut give);
+                self.began(entry, None, b"", Err(Reason::FastPath), tally, &mut give);
             }
             (Severity::Log, Message::Parse { name, sql }) => {
                 self.flush(&mut give);
@@ -115,25 +115,25 @@ impl Requests {
         }
     }
 
-    /// A statement was logged: when it began, or with its duration when it had ended.
-    #[allow(clippy::too_many_arguments)] // the parts of one line
+    /// A statement was logged: when it began, or with its duration when it had ended. `sent` is none for a simple query,
+    /// or says why the statement cannot be replayed.
     fn began(
         &mut self,
         entry: &LogEntry<'_>,
         duration_us: Option<u64>,
         sql: &[u8],
-        extended: Result<Option<Extended>, Reason>,
-        skipped: Option<Reason>,
+        sent: Result<Option<Extended>, Reason>,
         tally: &mut Tally,
         give: &mut impl FnMut(Draft),
     ) {
-        let is_extended = !matches!(extended, Ok(None));
-        let draft = match (skipped, extended) {
-            (Some(reason), _) | (None, Err(reason)) => {
+        self.prepared = None;
+        let is_extended = !matches!(sent, Ok(None));
+        let draft = match sent {
+            Err(reason) => {
                 tally.skip(reason, entry.at);
                 None
             }
-            (None, Ok(extended)) => Some(Draft {
+            Ok(extended) => Some(Draft {
                 start_us: entry.time_us.saturating_sub_unsigned(duration_us.unwrap_or(0)),
                 request: Request {
                     sql: sql.to_vec(),
@@ -328,6 +328,12 @@ fn parameters_in(sql: &[u8]) -> usize {
 
 /// Whether a text holds a COPY whose data the client sent.
 fn copies_from_stdin(sql: &[u8]) -> bool {
-    let may = sql.windows(5).any(|window| window.eq_ignore_ascii_case(b"stdin"));
-    may && split(&String::from_utf8_lossy(sql)).into_iter().any(copies_from_client)
+    // Most texts hold no such word, and each is looked at.
+    let is_there = |at: usize| {
+        at.checked_sub(2)
+            .and_then(|start| sql.get(start..at + 3))
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"stdin"))
+    };
+    memchr::memchr2_iter(b'd', b'D', sql).any(is_there)
+        && split(&String::from_utf8_lossy(sql)).into_iter().any(copies_from_client)
 }

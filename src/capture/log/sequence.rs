@@ -43,6 +43,8 @@ pub struct Counts {
     pub failed: u64,
     /// Requests that no rule gives a tenant.
     pub without_tenant: u64,
+    /// Of the requests that succeeded and whose duration was logged.
+    pub fastest_us: Option<u64>,
 }
 
 impl Counts {
@@ -113,6 +115,9 @@ impl Sequence {
         request.tenant = tenant.map(|tenant| out.tenant(tenant));
         out.counts.without_tenant += u64::from(tenant.is_none());
         out.counts.failed += u64::from(request.sqlstate.is_some());
+        if let (Some(total_us), None) = (request.total_us, request.sqlstate) {
+            out.counts.fastest_us = Some(out.counts.fastest_us.map_or(total_us, |fastest_us| fastest_us.min(total_us)));
+        }
         match request.extended {
             Some(_) => out.counts.extended += 1,
             None => out.counts.simple += 1,
