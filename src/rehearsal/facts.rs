@@ -30,7 +30,7 @@ pub fn run_facts(scenario: &Scenario, spool: &Spool, known: Known) -> RunFacts {
         format: "pgrehearse-run".to_owned(),
         version: VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: jiff::Timestamp::now().to_string(),
+        started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         scenario_name: scenario.name.clone(),
         workload_sha256: spool.workload_sha256().to_owned(),
         server_before: known.server_before.map(|version| version.to_string()),

@@ -220,7 +220,9 @@ impl<'a> Section<'a> {
             self.problem_at(key, format!("{} is empty", self.path_of(key)), "");
             return None;
         }
-        Some(base.join(text))
+        let path = base.join(text);
+        // Without its `..` the path is easier to read; what does not exist is shown as it was written.
+        Some(path.canonicalize().unwrap_or(path))
     }
 
     /// Notes a problem at a key's value, or at the table where the key was not written.
