@@ -58,6 +58,17 @@ pub struct Extended {
     pub portal: Vec<u8>,
     /// Text format; none is NULL.
     pub parameters: Vec<Option<Vec<u8>>>,
+    /// Whether all values are whole is known when the whole source is read.
+    pub possible_cut: Option<PossibleCut>,
+}
+
+/// A parameter value that may be longer than the source shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PossibleCut {
+    /// Index of the evidence that decides.
+    pub evidence: u32,
+    /// The length that is shown.
+    pub kept_bytes: u64,
 }
 
 impl Event {
@@ -126,6 +137,8 @@ impl Request {
             put_optional(out, parameter.as_ref().map(|value| value.len() as u64));
             out.extend_from_slice(parameter.as_deref().unwrap_or_default());
         }
+        put_optional(out, extended.possible_cut.map(|cut| u64::from(cut.evidence)));
+        put_number(out, extended.possible_cut.map_or(0, |cut| cut.kept_bytes));
     }
 
     fn decode(rest: &mut &[u8]) -> Option<Self> {
@@ -142,6 +155,7 @@ impl Request {
                     statement: take_bytes(rest)?.to_vec(),
                     portal: take_bytes(rest)?.to_vec(),
                     parameters: (0..take_number(rest)?).map(|_| take_parameter(rest)).collect::<Option<_>>()?,
+                    possible_cut: take_possible_cut(rest)?,
                 }),
             },
         })
@@ -152,6 +166,14 @@ fn take_parameter(rest: &mut &[u8]) -> Option<Option<Vec<u8>>> {
     match take_optional(rest)? {
         None => Some(None),
         Some(length) => Some(Some(take(rest, usize::try_from(length).ok()?)?.to_vec())),
+    }
+}
+
+fn take_possible_cut(rest: &mut &[u8]) -> Option<Option<PossibleCut>> {
+    let (evidence, kept_bytes) = (take_optional(rest)?, take_number(rest)?);
+    match evidence.map(u32::try_from) {
+        None => Some(None),
+        Some(evidence) => Some(Some(PossibleCut { evidence: evidence.ok()?, kept_bytes })),
     }
 }
 
@@ -217,9 +239,11 @@ mod tests {
             sequence: u64, tenant: Option<u32>, sql: Vec<u8>, total_us in proptest::option::of(0..u64::MAX / 2),
             at: (u16, u64), failed: bool,
             extended in proptest::option::of((any::<Vec<u8>>(), any::<Vec<Option<Vec<u8>>>>())),
+            cut: Option<(u32, u64)>,
         ) {
+            let possible_cut = cut.map(|(evidence, kept_bytes)| PossibleCut { evidence, kept_bytes });
             let extended = extended.map(|(name, parameters)| Extended {
-                statement: name.clone(), portal: name, parameters,
+                statement: name.clone(), portal: name, parameters, possible_cut,
             });
             let sqlstate = failed.then_some(SqlState::SYNTAX_ERROR);
             let event = Event::Request(Box::new(Request { sequence, tenant, sql, extended, total_us, sqlstate, at }));

@@ -21,7 +21,7 @@ use crate::workload::{WriteError, Writer};
 const TOO_LONG: &str = "request longer than a line of a workload";
 
 /// Writes the workload, and corrects the report where something could not be written. `tenants` are in the order in
-/// which events number them.
+/// which events number them; `refuse` gives the reason for which a request must be left out.
 ///
 /// # Errors
 /// A temporary file cannot be read, or the workload cannot be written; nothing stands under its name then.
@@ -29,6 +29,7 @@ pub fn write(
     mut events: Sorted,
     tenants: &[(String, u64)],
     server_version: Option<String>,
+    refuse: impl Fn(&Request) -> Option<&'static str>,
     report: &mut CaptureReport,
     path: &Path,
 ) -> Result<End, CaptureError> {
@@ -49,8 +50,18 @@ pub fn write(
         tenants_defined: 0,
     };
     while let Some((key, event)) = next {
-        output.write(key, event, report)?;
+        let refused = match &event {
+            Event::Request(request) => refuse(request).map(|reason| (request, reason)),
+            _ => None,
+        };
+        match refused {
+            Some((request, reason)) => output.leave_out(request, reason, report),
+            None => output.write(key, event, report)?,
+        }
         next = events.next().map_err(temporary)?;
+    }
+    if report.executions() == 0 {
+        return Err(nothing_left(report));
     }
     let end = output.writer.finish(report.skipped.clone())?;
     report.span_us = end.span_us;
@@ -85,11 +96,10 @@ impl Output<'_> {
                 state: None,
             }),
             Event::Request(request) => {
-                let (at, extended) = (request.at, request.extended.is_some());
                 let tenant = self.tenant(request.tenant)?;
-                return match self.request(t_us, session, tenant, *request) {
+                return match self.request(t_us, session, tenant, &request) {
                     Err(WriteError::LineTooLong { .. }) => {
-                        leave_out(report, at, extended);
+                        self.leave_out(&request, TOO_LONG, report);
                         Ok(())
                     }
                     other => Ok(other?),
@@ -101,15 +111,15 @@ impl Output<'_> {
         Ok(self.writer.write(&record)?)
     }
 
-    fn request(&mut self, t_us: u64, session: u32, tenant: Option<u32>, request: Request) -> Result<(), WriteError> {
+    fn request(&mut self, t_us: u64, session: u32, tenant: Option<u32>, request: &Request) -> Result<(), WriteError> {
         let sql = self.writer.sql_ref_of_bytes(&request.sql, &[])?;
-        let sent = match request.extended {
+        let sent = match &request.extended {
             None => Sent::Simple { sql },
-            Some(Extended { statement, portal, parameters }) => Sent::Execute(Execute {
+            Some(Extended { statement, portal, parameters, .. }) => Sent::Execute(Execute {
                 sql,
                 statement: lossy(statement),
                 portal: lossy(portal),
-                parameters: parameters.into_iter().map(parameter).collect(),
+                parameters: parameters.iter().map(|value| parameter(value.as_deref())).collect(),
                 result_formats: Vec::new(),
                 row_limit: 0,
             }),
@@ -118,6 +128,25 @@ impl Output<'_> {
         let results = if outcome == Outcome::default() { Vec::new() } else { vec![outcome] };
         let (sequence, at) = (request.sequence, Some(request.at));
         self.writer.write(&Record::Request(RequestLine { t_us, session, sequence, tenant, sent, results, at }))
+    }
+
+    /// Counts a request as skipped that the report has counted as captured.
+    fn leave_out(&self, request: &Request, reason: &str, report: &mut CaptureReport) {
+        let counted = match request.extended {
+            Some(_) => &mut report.extended,
+            None => &mut report.simple,
+        };
+        *counted -= 1;
+        report.failed -= u64::from(request.sqlstate.is_some());
+        match request.tenant.and_then(|index| self.tenants.get(index as usize)) {
+            None => report.without_tenant -= 1,
+            Some(tenant) => {
+                let of_tenant = report.tenants.iter_mut().filter(|(name, _)| name == tenant.name);
+                of_tenant.for_each(|(_, requests)| *requests -= 1);
+            }
+        }
+        let first = Skipped { count: 0, first: request.at };
+        report.skipped.entry(reason.to_owned()).or_insert(first).count += 1;
     }
 
     fn tenant(&mut self, index: Option<u32>) -> Result<Option<u32>, WriteError> {
@@ -132,24 +161,22 @@ impl Output<'_> {
     }
 }
 
-fn leave_out(report: &mut CaptureReport, at: (u16, u64), extended: bool) {
-    match extended {
-        true => report.extended -= 1,
-        false => report.simple -= 1,
-    }
-    report.skipped.entry(TOO_LONG.to_owned()).or_insert(Skipped { count: 0, first: at }).count += 1;
-}
-
-fn parameter(value: Option<Vec<u8>>) -> Parameter {
-    match value.map(String::from_utf8) {
+fn parameter(value: Option<&[u8]>) -> Parameter {
+    match value.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
         None => Parameter::Null,
-        Some(Ok(text)) => Parameter::Text(text),
-        Some(Err(bytes)) => Parameter::Bytes(ParameterBytes::TextBase64(STANDARD.encode(bytes.as_bytes()))),
+        Some((_, Ok(text))) => Parameter::Text(text.to_owned()),
+        Some((bytes, Err(_))) => Parameter::Bytes(ParameterBytes::TextBase64(STANDARD.encode(bytes))),
     }
 }
 
-fn lossy(name: Vec<u8>) -> String {
-    String::from_utf8(name).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+fn lossy(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn nothing_left(report: &CaptureReport) -> CaptureError {
+    let seen: Vec<_> = report.skipped.iter().map(|(reason, skipped)| format!("{} {reason}", skipped.count)).collect();
+    let hint = "the log holds statements, but none of them is whole".to_owned();
+    CaptureError::NoStatements { lines: report.lines, seen: seen.join(", "), hint }
 }
 
 fn rfc3339(time_us: i64) -> String {

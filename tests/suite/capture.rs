@@ -180,3 +180,18 @@ fn logs_of_other_servers() {
     let weeks = try_capture(vec![corpora.join("weeknumber.log")]).unwrap();
     assert_eq!((weeks.report.executions(), weeks.report.sessions), (6, 1));
 }
+
+#[test]
+fn values_that_may_be_cut_are_left_out_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = std::fs::read_to_string(fixture("pg18-both.csv")).unwrap();
+    // As log_parameter_max_length = 6 would have written it: no value of this log is longer then.
+    let cut = log.replace("'it''s, $2 = ''x'''", "'it''s, ...'");
+    let path = directory.path().join("cut.csv");
+    std::fs::write(&path, cut).unwrap();
+    let Captured { report, requests } = try_capture(vec![path]).unwrap();
+    assert_eq!(report.executions(), TRAFFIC_EXECUTIONS - 1);
+    assert_eq!(requests.len() as u64, TRAFFIC_EXECUTIONS - 1);
+    assert_eq!(report.tenants, [("postgres".to_owned(), TRAFFIC_EXECUTIONS - 1)]);
+    assert_eq!(report.skipped["parameter that may be cut short (log_parameter_max_length)"].count, 1);
+}

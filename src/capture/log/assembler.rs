@@ -3,13 +3,12 @@
 //! Takes entries of any log format, in the order of the log, and gives every session's opening, requests, cancels and
 //! closing to a sorter, each request with its tenant. Must not know files, log formats or the workload's form.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
-use std::rc::Rc;
 
 use super::super::sort::{Sorted, Sorter};
 use super::entry::{LogEntry, SessionKey, Severity};
+use super::evidence::{AllEvidence, Longest};
 use super::message::Message;
 use super::sequence::{Counts, Output, TenantCounts};
 use super::session::Session;
@@ -22,16 +21,12 @@ pub struct Assembler {
     sessions: HashMap<SessionKey, Session>,
     /// The session that a process serves: when its id comes again, that session is over.
     processes: HashMap<u32, SessionKey>,
-    /// The evidence about parameter values by user and database.
-    whole_value_bytes: HashMap<UserAndDatabase, Rc<Cell<usize>>>,
+    evidence: AllEvidence,
     first_us: Option<i64>,
     server_version: Option<String>,
     tally: Tally,
     out: Output,
 }
-
-/// For whom `log_parameter_max_length` is set.
-type UserAndDatabase = (Vec<u8>, Vec<u8>);
 
 /// What an assembler found.
 pub struct Assembled {
@@ -40,6 +35,8 @@ pub struct Assembled {
     pub tenants: TenantCounts,
     pub counts: Counts,
     pub tally: Tally,
+    /// Decides about every `PossibleCut`.
+    pub longest: Longest,
     /// As the server said it when it started within the log.
     pub server_version: Option<String>,
 }
@@ -51,7 +48,7 @@ impl Assembler {
             rules,
             sessions: HashMap::new(),
             processes: HashMap::new(),
-            whole_value_bytes: HashMap::new(),
+            evidence: AllEvidence::default(),
             first_us: None,
             server_version: None,
             tally: Tally::default(),
@@ -89,8 +86,7 @@ impl Assembler {
         }
         let Some(session) = self.sessions.get_mut(&entry.session) else { return Ok(()) };
         if session.is_anonymous() && !entry.user.is_empty() {
-            let key = (entry.user.to_vec(), entry.database.to_vec());
-            session.share_evidence(Rc::clone(self.whole_value_bytes.entry(key).or_default()));
+            session.share_evidence(self.evidence.of(&entry.user, &entry.database));
         }
         session.push(entry, message, &self.rules, &mut self.tally, &mut self.out)?;
         if matches!(message, Message::Disconnection) {
@@ -112,9 +108,9 @@ impl Assembler {
         for (_, session) in open {
             session.finish(None, &self.rules, &mut self.tally, &mut self.out)?;
         }
-        let Self { tally, server_version, out, .. } = self;
+        let Self { tally, server_version, out, evidence, .. } = self;
         let (counts, tenants, events) = out.finish()?;
-        Ok(Assembled { events, tenants, counts, tally, server_version })
+        Ok(Assembled { events, tenants, counts, tally, longest: evidence.finish(), server_version })
     }
 
     fn push_background(&mut self, entry: &LogEntry<'_>, message: Message<'_>) {

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::super::error::CaptureError;
+use super::super::event::Request;
 use super::super::output;
 use super::super::report::CaptureReport;
 use super::super::sort::Sorter;
@@ -62,8 +63,12 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
         return Err(no_statements(lines, &assembled));
     }
     let mut report = report(&assembled, sources, lines, options);
-    let Assembled { events, tenants, server_version, .. } = assembled;
-    output::write(events, &tenants, server_version, &mut report, &options.output)?;
+    let Assembled { events, tenants, server_version, longest, .. } = assembled;
+    let refuse = |request: &Request| {
+        let cut = request.extended.as_ref()?.possible_cut?;
+        longest.may_be_cut(cut).then_some(Reason::ParameterCut.name())
+    };
+    output::write(events, &tenants, server_version, refuse, &mut report, &options.output)?;
     Ok(report)
 }
 

@@ -9,6 +9,7 @@ mod capture;
 mod csv;
 mod csvlog;
 mod entry;
+mod evidence;
 mod message;
 mod parameters;
 mod requests;

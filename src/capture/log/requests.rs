@@ -4,7 +4,6 @@
 //! when it began, `duration:` when it had ended, both, parse and bind before it, or nothing but the error that it failed
 //! with. Must not know other sessions, tenants or the order of the workload.
 
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -12,6 +11,7 @@ use memchr::memmem;
 
 use super::super::event::{Extended, Request};
 use super::entry::{LogEntry, Severity};
+use super::evidence::Evidence;
 use super::message::{Message, split_name};
 use super::parameters::{self, ParameterList};
 use super::tally::{Aside, Reason, Tally};
@@ -37,9 +37,8 @@ pub struct Requests {
     /// The last parse or bind line: an error may follow instead of an execution.
     prepared: Option<Prepared>,
     slashed_names: HashSet<Box<[u8]>>,
-    /// The longest parameter value that is surely whole, among all sessions of the same user and database, for which
-    /// `log_parameter_max_length` is the same.
-    whole_value_bytes: Rc<Cell<usize>>,
+    /// Of all sessions of the same user and database.
+    evidence: Option<Rc<Evidence>>,
 }
 
 #[derive(Debug)]
@@ -53,17 +52,16 @@ struct Pending {
 #[derive(Debug)]
 struct Prepared {
     sql: Vec<u8>,
-    statement: Vec<u8>,
-    portal: Vec<u8>,
-    /// None after a parse line alone, or where the values are not whole.
-    parameters: Option<Vec<Option<Vec<u8>>>>,
+    extended: Extended,
+    /// The parameters are known: a bind line told them.
+    is_bound: bool,
     ended_us: i64,
 }
 
 impl Requests {
     /// Shares the evidence about parameter values with other sessions of the same user and database.
-    pub fn share_evidence(&mut self, whole_value_bytes: Rc<Cell<usize>>) {
-        self.whole_value_bytes = whole_value_bytes;
+    pub fn share_evidence(&mut self, evidence: Rc<Evidence>) {
+        self.evidence = Some(evidence);
     }
 
     /// Takes the session's next entry; `message` is what the entry's message means.
@@ -98,8 +96,8 @@ impl Requests {
             }
             (Severity::Log, Message::Bind { name, sql }) => {
                 self.flush(&mut give);
-                let parameters = self.extended(name, sql, entry).ok().map(|extended| extended.parameters);
-                self.prepare(entry, name, sql, parameters);
+                let bound = self.extended(name, sql, entry).ok();
+                self.prepare(entry, name, sql, bound);
                 tally.set_aside(Aside::ParseAndBind);
             }
             (Severity::Log, Message::Plan) => tally.set_aside(Aside::Plan),
@@ -200,15 +198,14 @@ impl Requests {
         }
     }
 
-    fn prepare(&mut self, entry: &LogEntry<'_>, name: &[u8], sql: &[u8], parameters: Option<Vec<Option<Vec<u8>>>>) {
-        let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
-        self.prepared = Some(Prepared {
-            sql: sql.to_vec(),
-            statement: statement.to_vec(),
-            portal: portal.to_vec(),
-            parameters,
-            ended_us: entry.time_us,
+    /// Remembers what a parse line tells, or a bind line that has `bound` the parameters.
+    fn prepare(&mut self, entry: &LogEntry<'_>, name: &[u8], sql: &[u8], bound: Option<Extended>) {
+        let is_bound = bound.is_some();
+        let extended = bound.unwrap_or_else(|| {
+            let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
+            Extended { statement: statement.to_vec(), portal: portal.to_vec(), ..Extended::default() }
         });
+        self.prepared = Some(Prepared { sql: sql.to_vec(), extended, is_bound, ended_us: entry.time_us });
     }
 
     /// The execution that an `execute` or `bind` line tells of, or why it cannot be replayed.
@@ -217,24 +214,21 @@ impl Requests {
             Some(text) => parameters::parse(text).ok_or(Reason::ParametersUnreadable)?,
             None => ParameterList::default(),
         };
-        self.whole_value_bytes.set(self.whole_value_bytes.get().max(list.whole_bytes));
         if list.elided {
             return Err(Reason::ParameterElided);
-        }
-        if !entry.values_whole && list.cut_at_bytes.is_some_and(|bytes| self.may_be_cut(bytes)) {
-            return Err(Reason::ParameterCut);
         }
         if parameters_in(sql) > list.values.len() {
             return Err(Reason::ParametersMissing);
         }
+        let possible_cut = match &self.evidence {
+            Some(evidence) if !entry.values_whole => {
+                evidence.note(list.whole_bytes.max(list.cut_at_bytes.unwrap_or(0)));
+                list.cut_at_bytes.and_then(|bytes| evidence.possible_cut(bytes))
+            }
+            _ => None,
+        };
         let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
-        Ok(Extended { statement: statement.to_vec(), portal: portal.to_vec(), parameters: list.values })
-    }
-
-    /// Whether a value that ends in `...` behind this many bytes may have been longer. The server cuts at one length,
-    /// less up to three bytes so that no character is parted: where a longer value stands whole, this one was not cut.
-    fn may_be_cut(&self, kept_bytes: usize) -> bool {
-        self.whole_value_bytes.get() <= kept_bytes + 3
+        Ok(Extended { statement: statement.to_vec(), portal: portal.to_vec(), parameters: list.values, possible_cut })
     }
 }
 
@@ -251,21 +245,17 @@ impl Pending {
 
 /// A request that left no line but its error.
 fn failed_draft(entry: &LogEntry<'_>, prepared: Option<Prepared>, tally: &mut Tally) -> Draft {
-    let failed_before_execution = is_parse_or_bind(entry);
     let begins_us = prepared.as_ref().map(|prepared| prepared.ended_us);
+    let of_context = parameters_of_context(&entry.context);
     let extended = match prepared {
-        Some(prepared) => {
-            let bound = prepared.parameters.filter(|_| !failed_before_execution);
-            let parameters = bound.or_else(|| parameters_of_context(&entry.context));
-            Some((prepared.statement, prepared.portal, parameters))
+        Some(Prepared { extended, is_bound: true, .. }) if !is_parse_or_bind(entry) => Some(extended),
+        Some(Prepared { extended: Extended { statement, portal, .. }, .. }) => {
+            Some(Extended { statement, portal, parameters: of_context.unwrap_or_default(), possible_cut: None })
         }
-        None => parameters_of_context(&entry.context).map(|parameters| (Vec::new(), Vec::new(), Some(parameters))),
+        None => of_context.map(|parameters| Extended { parameters, ..Extended::default() }),
     };
     let needed = parameters_in(&entry.query);
-    let extended = extended.and_then(|(statement, portal, parameters)| {
-        let parameters = parameters.unwrap_or_default();
-        (parameters.len() >= needed).then_some(Extended { statement, portal, parameters })
-    });
+    let extended = extended.filter(|extended| extended.parameters.len() >= needed);
     if extended.is_none() && needed > 0 {
         // As a simple query a text with parameters fails before it does anything, as it failed then; it breaks its
         // transaction as it did then.

@@ -2,11 +2,11 @@
 //!
 //! Takes the session's entries in order and gives its events. Must not know other sessions.
 
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
 use super::entry::{LogEntry, Position, Severity};
+use super::evidence::Evidence;
 use super::message::Message;
 use super::requests::{Draft, Requests};
 use super::sequence::{Output, Sequence};
@@ -54,8 +54,8 @@ impl Session {
     }
 
     /// Shares the evidence about parameter values with other sessions of the same user and database.
-    pub fn share_evidence(&mut self, whole_value_bytes: Rc<Cell<usize>>) {
-        self.requests.share_evidence(whole_value_bytes);
+    pub fn share_evidence(&mut self, evidence: Rc<Evidence>) {
+        self.requests.share_evidence(evidence);
     }
 
     /// Takes the session's next entry; `message` is what the entry's message means.
