@@ -28,6 +28,11 @@ pub(super) fn carry_out(typed: &args::Run) -> Ended {
             show::progress(&format!("interrupted by {signal} before anything was measured"));
             return Ok(ExitCode::Interrupted);
         }
+        Err(RehearsalError::Refused(findings)) => {
+            remove_if_unused(&out);
+            findings.iter().for_each(|finding| show::progress(&finding.to_string()));
+            return Ok(ExitCode::Usage);
+        }
         Err(error) => {
             remove_if_unused(&out);
             return Err(error.into());

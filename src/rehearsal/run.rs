@@ -13,7 +13,7 @@ use super::facts::{Known, run_facts, us};
 use super::load::Place;
 use super::measure::{Measuring, pace, probe_settings, probed_databases};
 use super::signals::{Signals, wait};
-use super::staging::{self, Staging, StagingError};
+use super::staging::{self, Clients, Staging, StagingError};
 use crate::facts::RunFacts;
 use crate::probe;
 use crate::record::{RecordError, Recorder, RunDir, RunDirError, Writer};
@@ -34,7 +34,7 @@ use crate::words::time::RunClock;
 
 /// Time from the run's start to the workload's first moment, in which sessions that were there before it connect.
 const LEAD: Duration = Duration::from_secs(2);
-/// For creating the ledger of one database.
+/// For creating or dropping the ledger of one database.
 const SET_UP_DEADLINE: Duration = Duration::from_secs(30);
 /// For reading back the ledger of one database.
 const READ_BACK_DEADLINE: Duration = Duration::from_secs(60);
@@ -160,9 +160,10 @@ async fn prepare(
     }
     findings.iter().for_each(|finding| say(&finding.to_string()));
     let users = spool.sessions().iter().map(|session| session.user.clone()).collect();
+    let clients = Clients { users, databases: spool.databases().to_vec() };
     let logs = run_dir.logs();
     let place = Place { scenario_dir: staging::local::scenario_dir(&scenario.file), logs: &logs };
-    let staging = staging::prepare(scenario, installations, &users, launcher, &place, say).await?;
+    let staging = staging::prepare(scenario, installations, &clients, launcher, &place, say).await?;
     if scenario.probes.enabled {
         probe::set_up(&staging.endpoint, &probed_databases(spool.databases()), SET_UP_DEADLINE).await?;
     }
@@ -215,7 +216,7 @@ async fn measure(
         say("reading back the ledger");
         let mut cancelled = signals.cancelled();
         tokio::select! {
-            () = verify(&score, &context, &recorder) => {}
+            () = verify(&score, &context, &recorder, say) => {}
             signal = wait(&mut cancelled) => {
                 recorder.event(What::Interrupted { signal: signal.to_owned() });
                 conducted.interrupted = Some(signal);
@@ -282,13 +283,26 @@ fn context(
     }
 }
 
-/// Reads back every ledger and takes the plans of the server as it is now.
-async fn verify(score: &Score<'_>, context: &UpgradeContext, recorder: &Recorder) {
+/// Reads back every ledger and takes the plans of the server as it is now. A server that stays keeps nothing of ours.
+async fn verify(score: &Score<'_>, context: &UpgradeContext, recorder: &Recorder, say: &mut (dyn FnMut(&str) + Send)) {
+    let endpoint = &context.endpoints[0];
+    let stays = context.old.cluster.is_none();
     explain(score, context, Side::After).await;
-    if score.scenario.probes.enabled {
-        let databases = probed_databases(score.databases);
-        // What could not be read back stays unknown, and the judging wing says so.
-        let _ = probe::read_back(&context.endpoints[0], &databases, recorder, READ_BACK_DEADLINE).await;
+    if stays && let Ok(version) = server_version(endpoint).await {
+        recorder.event(What::ServerSeen { side: Side::After, version: version.to_string() });
+    }
+    if !score.scenario.probes.enabled {
+        return;
+    }
+    let databases = probed_databases(score.databases);
+    // What could not be read back stays unknown, and the judging wing says so.
+    let read = probe::read_back(endpoint, &databases, recorder, READ_BACK_DEADLINE).await;
+    let dropped = match read {
+        Ok(()) if stays => probe::drop_schema(endpoint, &databases, SET_UP_DEADLINE).await,
+        read => read,
+    };
+    if let Err(error) = dropped {
+        say(&error.to_string());
     }
 }
 

@@ -98,10 +98,10 @@ impl Endpoint {
         &self.shared.logins
     }
 
-    /// The login for set-up, steps and reading back, in a captured database.
+    /// The login for set-up, steps and reading back, in one of the server's databases.
     pub fn control_login(&self, database: &str) -> Login {
         let mut login = self.shared.control.clone();
-        login.database = self.shared.logins.database_for(database).to_owned();
+        login.database = database.to_owned();
         login
     }
 
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!((login.user.as_str(), login.database.as_str()), ("staging_app", "shop_copy"));
         assert!(login.password.is_some() && login.parameters.len() == 1);
         assert_eq!(endpoint.login_for("bob", "crm", &[]).user, "everyone");
-        assert_eq!(endpoint.control_login("shop").database, "shop_copy");
+        assert_eq!(endpoint.control_login("shop_copy").database, "shop_copy");
     }
 
     #[test]

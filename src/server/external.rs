@@ -1,8 +1,9 @@
 //! The look at a server that is not ours: may it be rehearsed on?
 //!
 //! A rehearsal writes, locks and breaks things, so an external server must carry the disposable mark: the setting
-//! `pgrehearse.disposable = on` (by ALTER SYSTEM, ALTER DATABASE or ALTER ROLE), or a table `pgrehearse_disposable` on
-//! the login's search path. Takes a target and a login; sends nothing but this one look. Must not know what follows.
+//! `pgrehearse.disposable = on` (by ALTER DATABASE or ALTER ROLE; ALTER SYSTEM takes such a setting only since 17), or a
+//! table `pgrehearse_disposable` on the login's search path. Takes a target and a login; sends nothing but this one look.
+//! Must not know what follows.
 
 use std::time::Duration;
 

@@ -73,7 +73,7 @@ async fn connect(context: &UpgradeContext, target: &SqlTarget) -> Result<Control
     let endpoint = context.primary()?;
     let login = match &target.user {
         Some(user) => endpoint.login_for(user, &target.database, &[]),
-        None => endpoint.control_login(&target.database),
+        None => endpoint.control_login(endpoint.logins().database_for(&target.database)),
     };
     let login = login.with_parameter("application_name", "pgrehearse step");
     control::connect(&endpoint.current().target, &login, CONNECT_DEADLINE)

@@ -3,10 +3,10 @@
 //! Takes the scenario's DSN, mappings and the environment's passwords; gives the endpoint, after the one look that must
 //! find the disposable mark. Must not know what is done to the server afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::StagingError;
+use super::{Clients, StagingError};
 use crate::net::{self, Secret, Target, password};
 use crate::scenario::resolved::{Dsn, ExternalStaging};
 use crate::server::endpoint::{Endpoint, Logins};
@@ -16,26 +16,24 @@ use crate::words::ids::PgVersion;
 
 const LOOK_DEADLINE: Duration = Duration::from_secs(15);
 
-/// The endpoint and the server's version, once the mark was seen. `captured_users` are those who will log in.
+/// The endpoint and the server's version, once the mark was seen.
 ///
 /// # Errors
 /// A DSN that cannot be read, a password that is not there, a server that cannot be reached or is not marked.
-pub async fn look(
-    staging: &ExternalStaging,
-    captured_users: &BTreeSet<String>,
-) -> Result<(Endpoint, Option<PgVersion>), StagingError> {
+pub async fn look(staging: &ExternalStaging, clients: &Clients) -> Result<(Endpoint, Option<PgVersion>), StagingError> {
     let dsn = parse(&staging.dsn)?;
     let target = target(&staging.dsn)?;
     let fallback_user = std::env::var("USER").unwrap_or_else(|_| "postgres".to_owned());
     let mut control = Login::from_dsn(&dsn, &fallback_user);
-    let passwords = passwords(staging, &dsn, &control, captured_users)?;
+    let passwords = passwords(staging, &dsn, &control, clients)?;
     if control.password.is_none() {
         control.password = passwords.get(&control.user).cloned();
     }
     let seen = external::look(&target, &control, LOOK_DEADLINE).await;
     let seen = seen.map_err(|source| StagingError::Unreachable { dsn: dsn.display_redacted(), source })?;
     if !seen.disposable {
-        return Err(StagingError::Unmarked { dsn: dsn.display_redacted() });
+        let database = format!("\"{}\"", control.database.replace('"', "\"\""));
+        return Err(StagingError::Unmarked { dsn: dsn.display_redacted(), database });
     }
     let logins = Logins {
         users: staging.users.iter().map(|(captured, user)| (captured.clone(), user.user.clone())).collect(),
@@ -60,13 +58,15 @@ fn passwords(
     staging: &ExternalStaging,
     dsn: &net::Dsn,
     control: &Login,
-    captured_users: &BTreeSet<String>,
+    clients: &Clients,
 ) -> Result<BTreeMap<String, Secret>, StagingError> {
     let mut passwords = BTreeMap::new();
     let own = (control.user.as_str(), staging.password_env.as_deref(), dsn.password.clone());
     let mapped = staging.users.values().map(|user| (user.user.as_str(), user.password_env.as_deref(), None));
-    let unmapped = captured_users.iter().filter(|user| !staging.users.contains_key(*user));
+    let unmapped = clients.users.iter().filter(|user| !staging.users.contains_key(*user));
     let unmapped = unmapped.map(|user| (user.as_str(), None, None));
+    let databases: Vec<&str> =
+        std::iter::once(control.database.as_str()).chain(clients.databases.iter().map(String::as_str)).collect();
     for (user, variable, known) in unmapped.chain(mapped).chain([own]) {
         let password = match (known, variable) {
             (Some(password), _) => Some(password),
@@ -75,26 +75,32 @@ fn passwords(
                     .map_err(|_| StagingError::NoPassword { user: user.to_owned(), variable: variable.to_owned() })?;
                 Some(Secret::new(value))
             }
-            (None, None) => from_passfile(staging, dsn, user, &control.database)?,
+            (None, None) => from_passfile(staging, dsn, user, &databases)?,
         };
         passwords.extend(password.map(|password| (user.to_owned(), password)));
     }
     Ok(passwords)
 }
 
+/// A user has one password in all of a server's databases, so a line for any of them will do.
 fn from_passfile(
     staging: &ExternalStaging,
     dsn: &net::Dsn,
     user: &str,
-    database: &str,
+    databases: &[&str],
 ) -> Result<Option<Secret>, StagingError> {
     let host = dsn.host();
-    let lookup = password::Lookup { host: &host, port: dsn.port(), database, user };
     let environment = |name: &str| match (name, &staging.passfile) {
         ("PGPASSFILE", Some(path)) => Some(path.display().to_string()),
         // With a file of the scenario's own, PGPASSWORD would be somebody else's.
         ("PGPASSWORD", Some(_)) => None,
         _ => std::env::var(name).ok(),
     };
-    password::find(lookup, environment).map_err(StagingError::Password)
+    for database in databases {
+        let lookup = password::Lookup { host: &host, port: dsn.port(), database, user };
+        if let Some(found) = password::find(lookup, environment).map_err(StagingError::Password)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }

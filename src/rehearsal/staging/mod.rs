@@ -41,14 +41,22 @@ pub struct Installations {
     pub new: Option<Installation>,
 }
 
-/// Makes staging ready. `installations` are present for local staging; `captured_users` are those who will log in.
+/// Who will log in, and where.
+pub struct Clients {
+    /// As captured.
+    pub users: BTreeSet<String>,
+    /// By staging's names.
+    pub databases: Vec<String>,
+}
+
+/// Makes staging ready. `installations` are present for local staging.
 ///
 /// # Errors
 /// Whatever keeps a server from running, a load from succeeding, or an external server from being used.
 pub async fn prepare(
     scenario: &Scenario,
     installations: Option<Installations>,
-    captured_users: &BTreeSet<String>,
+    clients: &Clients,
     launcher: &Launcher,
     place: &Place<'_>,
     say: &mut (dyn FnMut(&str) + Send),
@@ -74,7 +82,7 @@ pub async fn prepare(
         (Choice::Local(_), None) => unreachable!("local staging comes with its installations"),
         (Choice::External(choice), _) => {
             say("looking at the external server");
-            let (endpoint, version_before) = external::look(choice, captured_users).await?;
+            let (endpoint, version_before) = external::look(choice, clients).await?;
             let old = Server { target: endpoint.current().target.clone(), cluster: None };
             let new = match &choice.new_dsn {
                 None => None,
@@ -106,8 +114,8 @@ pub enum StagingError {
     Unreachable { dsn: String, source: ConnectError },
     #[error(
         "the external server ({dsn}) does not carry the disposable mark; nothing was sent to it but that look\n\
-         hint: if it may be written to and thrown away, run there: ALTER SYSTEM SET pgrehearse.disposable = 'on'; \
-         SELECT pg_reload_conf();"
+         hint: if it may be written to and thrown away, run there: ALTER DATABASE {database} \
+         SET pgrehearse.disposable = 'on'"
     )]
-    Unmarked { dsn: String },
+    Unmarked { dsn: String, database: String },
 }
