@@ -36,7 +36,7 @@ impl Session {
         let began_before_capture = started_us.saturating_add(999_999) < first_us;
         let opened_us = (!began_before_capture).then(|| started_us.clamp(first_us, entry.time_us.max(first_us)));
         Self {
-            sequence: Sequence::new(opened_us, first_us),
+            sequence: Sequence::new(opened_us, first_us.min(entry.time_us)),
             requests: Requests::default(),
             attribution: Attribution::new(None),
             database: String::new(),
