@@ -1,4 +1,4 @@
--- 34 executions and a COPY FROM STDIN, sent by psql 18. A comment says how many executions follow it.
+-- 35 executions, sent by psql 18. A comment says how many executions follow it.
 -- 1 that creates, 2 simple ones (the second of two statements), 3 in a transaction
 create table t (id int primary key, v text);
 select 'simple', 'statement: x', 'a
@@ -26,7 +26,7 @@ begin;
 select 1/0;
 select 2;
 commit;
--- 1: a COPY FROM STDIN is none, its data is in no log
+-- 2: a COPY FROM STDIN is an execution, though its data is in no log
 copy t from stdin;
 5	five
 \.

@@ -162,9 +162,6 @@ fn what_to_switch_on(tally: &Tally) -> &'static str {
     if tally.skipped(Reason::ParametersMissing) > 0 {
         return "set log_parameter_max_length = -1, so that parameters are logged";
     }
-    if tally.skipped(Reason::CopyFromStdin) > 0 {
-        return "the log holds statements, but none that can be replayed from a log";
-    }
     "set log_min_duration_statement = 0 (or log_statement = 'all'), log_connections = on and log_disconnections = on, \
      with lc_messages in English"
 }

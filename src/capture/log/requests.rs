@@ -72,14 +72,14 @@ impl Requests {
             (Severity::Log, Message::Duration { duration_us }) => self.ended(entry, duration_us, tally, &mut give),
             (Severity::Log, Message::Statement { duration_us, sql }) => {
                 self.flush(&mut give);
-                let sent = if copies_from_stdin(sql) { Err(Reason::CopyFromStdin) } else { Ok(None) };
-                self.began(entry, duration_us, sql, sent, tally, &mut give);
+                note_copy(sql, tally);
+                self.began(entry, duration_us, sql, Ok(None), tally, &mut give);
             }
             (Severity::Log, Message::Execute { duration_us, fetch, name, sql }) => {
                 self.flush(&mut give);
+                note_copy(sql, tally);
                 let sent = match fetch {
                     true => Err(Reason::PortalFetch),
-                    false if copies_from_stdin(sql) => Err(Reason::CopyFromStdin),
                     false => self.extended(name, sql, entry).map(Some),
                 };
                 self.began(entry, duration_us, sql, sent, tally, &mut give);
@@ -184,9 +184,8 @@ impl Requests {
                 true => tally.set_aside(Aside::SessionMessage),
                 false => tally.skip(Reason::ErrorWithoutStatement, entry.at),
             }
-        } else if copies_from_stdin(&entry.query) {
-            tally.skip(Reason::CopyFromStdin, entry.at);
         } else {
+            note_copy(&entry.query, tally);
             give(failed_draft(entry, prepared, tally));
         }
     }
@@ -314,6 +313,13 @@ fn parameters_in(sql: &[u8]) -> usize {
         .filter_map(|token| token.text[1..].parse().ok())
         .max()
         .unwrap_or(0)
+}
+
+/// Counts a COPY whose data the client sent: it is an execution, but what it copied is in no log.
+fn note_copy(sql: &[u8], tally: &mut Tally) {
+    if copies_from_stdin(sql) {
+        tally.set_aside(Aside::CopyFromStdin);
+    }
 }
 
 /// Whether a text holds a COPY whose data the client sent.

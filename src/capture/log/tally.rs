@@ -14,8 +14,6 @@ pub enum Reason {
     ForeignLine,
     /// The input ends within a record.
     TruncatedRecord,
-    /// COPY FROM STDIN: its data is in no log.
-    CopyFromStdin,
     /// A further Execute of an open portal: the first one took all of its rows.
     PortalFetch,
     /// `log_parameter_max_length` cut a value, or may have: it ends in `...`.
@@ -44,7 +42,6 @@ impl Reason {
         match self {
             Self::ForeignLine => "line that is no csvlog",
             Self::TruncatedRecord => "record cut short at the end of a file",
-            Self::CopyFromStdin => "COPY FROM STDIN, whose data is in no log",
             Self::PortalFetch => "fetch from a portal whose first execution took all rows",
             Self::ParameterCut => "parameter that may be cut short (log_parameter_max_length)",
             Self::ParameterElided => "parameter with digits taken out",
@@ -61,7 +58,7 @@ impl Reason {
     }
 }
 
-/// What was understood and is no request.
+/// What was understood and is worth telling, but is no request of its own that was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Aside {
     /// Connections received, authorized and ended.
@@ -74,6 +71,8 @@ pub enum Aside {
     Error,
     /// WARNING, NOTICE and below.
     Notice,
+    /// COPY FROM STDIN: an execution that stands in the workload, but is never replayed.
+    CopyFromStdin,
     /// Plans by auto_explain.
     Plan,
     /// Lines by pgaudit, which repeat what the server logs.
@@ -93,6 +92,7 @@ impl Aside {
             Self::Duration => "durations of statements logged at their start",
             Self::Error => "errors of statements counted already",
             Self::Notice => "warnings and notices",
+            Self::CopyFromStdin => "COPY FROM STDIN kept as executions, not replayed: the data is in no log",
             Self::Plan => "plans (auto_explain)",
             Self::Audit => "audit (pgaudit)",
             Self::SessionMessage => "other messages of sessions",
