@@ -30,20 +30,24 @@ pub async fn server_version(endpoint: &Endpoint) -> Result<PgVersion, ConnectErr
     timeout(ASK_DEADLINE, asking).await.unwrap_or(Err(ConnectError::TimedOut { within: ASK_DEADLINE }))
 }
 
-/// Waits until a query was answered in every database; gives those that did not answer within `deadline`.
+/// Waits until a query was answered in every database; gives those that did not answer within `deadline`. The last
+/// question may be answered [`ASK_DEADLINE`] after it.
 pub async fn await_groups(endpoint: &Endpoint, databases: &[String], deadline: Duration) -> Vec<String> {
     let end = Instant::now() + deadline;
-    let mut silent = Vec::new();
-    for database in databases {
-        while !answers(endpoint, database).await {
-            if Instant::now() >= end {
-                silent.push(database.clone());
-                break;
+    let mut silent = databases.to_vec();
+    loop {
+        let mut still_silent = Vec::new();
+        for database in silent {
+            if Instant::now() >= end || !answers(endpoint, &database).await {
+                still_silent.push(database);
             }
-            sleep(ASK_AGAIN_AFTER).await;
         }
+        silent = still_silent;
+        if silent.is_empty() || Instant::now() >= end {
+            return silent;
+        }
+        sleep(ASK_AGAIN_AFTER).await;
     }
-    silent
 }
 
 async fn answers(endpoint: &Endpoint, database: &str) -> bool {

@@ -62,7 +62,11 @@ pub async fn conduct(
     let warmup_ends = Instant::now() + score.lead + phases.warmup;
     recorder.event(What::PhaseStarted { phase: Phase::Warmup });
     say(&format!("warmup: {} s", phases.warmup.as_secs_f64()));
-    explain(score, context, Side::Before).await;
+    let mut cancelled = score.cancelled.clone();
+    tokio::select! {
+        () = explain(score, context, Side::Before) => {}
+        signal = wait(&mut cancelled) => return interrupted(conducted, context, signal),
+    }
     if let Some(signal) = until(warmup_ends, &mut score.cancelled).await {
         return interrupted(conducted, context, signal);
     }
@@ -97,6 +101,9 @@ pub async fn conduct(
         tokio::select! {
             silent = answering => conducted.silent = silent,
             signal = wait(&mut score.cancelled) => return interrupted(conducted, context, signal),
+        }
+        if !conducted.silent.is_empty() {
+            say(&format!("no answer within {} s: {}", ANSWER_DEADLINE.as_secs(), conducted.silent.join(", ")));
         }
         WATCH_AFTER_FAILURE.min(phases.after)
     };
