@@ -21,6 +21,8 @@ pub(super) struct Course {
     pub saturated_seconds: u64,
     /// When the workload came to its end.
     pub workload_ended_us: Option<u64>,
+    /// Why a ledger could not be read back to its end.
+    pub read_back_failed: Option<String>,
     pub interrupted: Option<String>,
     /// What the run's last line says; `None` when it is missing.
     pub complete: Option<bool>,
@@ -61,6 +63,10 @@ impl Course {
             }
             What::GeneratorBlind { started_us, ended_us } => self.blind.add(Span::new(*started_us, *ended_us)),
             What::WorkloadEnded { .. } => self.workload_ended_us = Some(at_us),
+            What::ReadBackFailed { database, reason } => {
+                let text = format!("the ledger of database {database} could not be read back: {reason}");
+                self.read_back_failed.get_or_insert(text);
+            }
             What::Interrupted { signal } => self.interrupted = Some(signal.clone()),
             What::RunEnded { complete } => self.complete = Some(*complete),
             What::RunStarted { .. } | What::EndpointSwitched { .. } | What::InFlight { .. } => (),

@@ -95,6 +95,7 @@ impl Evidence<'_> {
             self.tenants_unmapped(),
             self.baseline_errors(),
             self.probes_missing(),
+            self.ledger_unread(),
             self.samples_damaged(),
         ];
         Trust {
@@ -209,6 +210,11 @@ impl Evidence<'_> {
     fn probes_missing(&self) -> Option<Reason> {
         self.facts.rules.probe_interval_us.filter(|_| !self.probes_seen)?;
         Some(reason("probes_missing", "no probe was ever answered or refused", Some(0.0), Some(1.0)))
+    }
+
+    fn ledger_unread(&self) -> Option<Reason> {
+        let text = self.course.read_back_failed.as_ref()?;
+        Some(reason("ledger_unread", text, None, None))
     }
 
     fn samples_damaged(&self) -> Option<Reason> {

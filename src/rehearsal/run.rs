@@ -295,13 +295,17 @@ async fn verify(score: &Score<'_>, context: &UpgradeContext, recorder: &Recorder
         return;
     }
     let databases = probed_databases(score.databases);
-    // What could not be read back stays unknown, and the judging wing says so.
-    let read = probe::read_back(endpoint, &databases, recorder, READ_BACK_DEADLINE).await;
-    let dropped = match read {
+    let left = match probe::read_back(endpoint, &databases, recorder, READ_BACK_DEADLINE).await {
         Ok(()) if stays => probe::drop_schema(endpoint, &databases, SET_UP_DEADLINE).await,
-        read => read,
+        Ok(()) => Ok(()),
+        Err(error) => {
+            // Whether a write was lost stays unknown then; the reason goes to whoever judges the run.
+            let (database, reason) = (error.database.clone(), error.source.to_string());
+            recorder.event(What::ReadBackFailed { database, reason });
+            Err(error)
+        }
     };
-    if let Err(error) = dropped {
+    if let Err(error) = left {
         say(&error.to_string());
     }
 }

@@ -94,6 +94,11 @@ pub enum What {
     WorkloadEnded {
         offered: u64,
     },
+    /// The first database whose ledger could not be read back to its end, and why.
+    ReadBackFailed {
+        database: String,
+        reason: String,
+    },
     Interrupted {
         signal: String,
     },
