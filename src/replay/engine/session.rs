@@ -221,6 +221,7 @@ impl SessionTask {
         } else if !facts.part.stays_open && reply.status != TransactionStatus::Idle {
             // The capture left its block here, so nothing of this session would ever end ours.
             self.link.roll_back().await;
+            self.state.free_us = schedule.now_us();
         }
     }
 
