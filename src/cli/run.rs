@@ -21,7 +21,11 @@ pub(super) fn carry_out(typed: &args::Run) -> Ended {
     let installing = if typed.no_install { Installing::Off } else { Installing::from_environment() };
     let plan = scenario::to_json(&scenario);
     let request = Request { scenario: &scenario, plan, out: out.clone(), keep: typed.keep, installing };
-    let rehearsed = match runtime()?.block_on(rehearse(&request, &mut |line| show::progress(line))) {
+    let runtime = runtime()?;
+    let rehearsed = runtime.block_on(rehearse(&request, &mut |line| show::progress(line)));
+    // After a signal, preparing a large workload may still be under way: nobody waits for it any more.
+    runtime.shutdown_background();
+    let rehearsed = match rehearsed {
         Ok(rehearsed) => rehearsed,
         Err(RehearsalError::Interrupted(signal)) => {
             remove_if_unused(&out);
