@@ -78,6 +78,7 @@ pub enum LogFormat {
 pub enum Workload {
     /// Sessions, statements, tenants, rate, classes and what was skipped
     Info {
+        /// The workload
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Print JSON
@@ -159,6 +160,7 @@ pub enum Postgres {
     },
     /// Install the pinned build of a major version (16 or 18) into the cache
     Install {
+        /// The major version
         #[arg(value_name = "VERSION")]
         version: String,
     },

@@ -122,7 +122,7 @@ pub enum WriteOutcome {
 /// tenants.jsonl       TenantFact a line
 /// statements.jsonl    StatementFact a line
 /// ledger.jsonl        LedgerEntry a line
-/// plans/              EXPLAIN of the leading statements: before/ and after/
+/// plans/              EXPLAIN of the leading statements: FINGERPRINT.before.txt and FINGERPRINT.after.txt
 /// logs/               servers, pg_upgrade, steps
 /// report.json, report.html, summary.md, junit.xml
 /// ```
