@@ -106,11 +106,11 @@ fn local_lines(lines: &mut Lines, local: &LocalStaging) {
     lines.add(
         "staging",
         format!(
-            "superuser {}, encoding {}, locale {}, checksums {checksums}, temporary files in {}",
+            "superuser {}, encoding {}, locale {}, checksums {checksums}, clusters in {}",
             local.superuser,
             local.encoding,
             local.locale,
-            local.tmp_dir.as_ref().map_or("the cache".to_owned(), |dir| shown_path(dir))
+            local.tmp_dir.as_ref().map_or("the temporary directory".to_owned(), |dir| shown_path(dir))
         ),
     );
     settings_line(lines, "staging", &local.settings);
