@@ -14,7 +14,7 @@ use crate::facts::StatementFact;
 use crate::record::RunDir;
 use crate::scenario::Scenario;
 use crate::timeline::{Phase, Side, StepOutcome, What};
-use crate::upgrade::{StepsResult, UpgradeContext, run_steps};
+use crate::upgrade::{Restored, StepsResult, UpgradeContext, run_steps};
 use crate::words::ids::PgMajor;
 
 /// After a failed step: how long the old server may take until every fate group answers.
@@ -84,6 +84,11 @@ pub async fn conduct(
     say(&format!("upgrade: {}", step_names(plan)));
     let steps = run_steps(context, plan).await;
     let outcome = steps.outcome;
+    let patience = match steps.restored {
+        // Nobody brings it up any more: a short look says what is still there.
+        Restored::Unsafe { .. } | Restored::Failed { .. } => WATCH_AFTER_FAILURE,
+        _ => ANSWER_DEADLINE,
+    };
     conducted.steps = Some(steps);
     if outcome == StepOutcome::Cancelled {
         let signal = score.cancelled.borrow().unwrap_or("a signal");
@@ -97,7 +102,7 @@ pub async fn conduct(
         phases.after
     } else {
         say("a step failed: waiting until every database answers");
-        let answering = await_groups(&context.endpoints[0], score.databases, ANSWER_DEADLINE);
+        let answering = await_groups(&context.endpoints[0], score.databases, patience);
         tokio::select! {
             silent = answering => conducted.silent = silent,
             signal = wait(&mut score.cancelled) => return interrupted(conducted, context, signal),

@@ -82,7 +82,8 @@ impl PhaseReader {
     fn end_line(&mut self, line: &str, events: &mut Vec<PhaseEvent>) {
         if self.running.is_none()
             && self.failed.is_none()
-            && let Some((label, _)) = labelled(line)
+            && let Some((label, result)) = labelled(line)
+            && is_result(result)
         {
             self.start(label.to_owned(), events);
         }
@@ -122,8 +123,13 @@ impl PhaseReader {
 fn labelled(line: &str) -> Option<(&str, &str)> {
     let (label, result) = line.split_at_checked(LABEL_WIDTH)?;
     let padded = label.ends_with(' ') && !label.starts_with(' ');
-    let short = result.trim().split(' ').count() == 1;
-    (padded && short).then(|| (label.trim_end(), result.trim()))
+    padded.then(|| (label.trim_end(), result.trim()))
+}
+
+/// Whether this may stand behind a label on a whole line; the rest of a sentence that has a space at that very place may
+/// not.
+fn is_result(text: &str) -> bool {
+    text.is_empty() || [&GOOD[..], &WARNINGS, &FAILURES].iter().any(|results| results.contains(&text))
 }
 
 #[cfg(test)]
@@ -141,6 +147,15 @@ mod tests {
 
     fn ended(result: &str, good: bool) -> PhaseEvent {
         PhaseEvent::Ended { result: result.to_owned(), good }
+    }
+
+    #[test]
+    fn a_sentence_that_breaks_where_a_label_ends_is_no_phase() {
+        let mut reader = PhaseReader::default();
+        let text = "\nBecause \"swap\" mode was used, the old cluster can no longer be\nsafely started.\n";
+        assert_eq!(reader.push(text.as_bytes()), []);
+        assert_eq!(reader.push(label("Swapping data directories").as_bytes()), [started("Swapping data directories")]);
+        assert_eq!(reader.push(b"ok\n"), [ended("ok", true)]);
     }
 
     #[test]
