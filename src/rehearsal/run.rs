@@ -227,9 +227,10 @@ async fn measure(
     recorder.event(What::RunEnded { complete: conducted.complete });
     stop_servers(context).await;
     drop(recorder);
+    // First, since a recorder that failed is the cause of what fails after it.
+    writer.finish()?;
     facts.requests_due = spool.requests_due(&pace(scenario), until_us)?;
     run_dir.write_facts(&facts)?;
-    writer.finish()?;
     measured?;
     Ok(Rehearsed { run_dir: run_dir.path().to_owned(), conducted })
 }
@@ -310,13 +311,17 @@ async fn verify(score: &Score<'_>, context: &UpgradeContext, recorder: &Recorder
     }
 }
 
-/// Stops local servers in an orderly way, so that a kept cluster can be started again.
+/// Stops local servers in an orderly way, so that a kept cluster can be started again; after an interruption at once.
 async fn stop_servers(context: UpgradeContext) {
     for server in [Some(context.old), context.new].into_iter().flatten() {
         if let Some(mut cluster) = server.cluster {
-            let mode = if context.cancelled.borrow().is_some() { StopMode::Immediate } else { StopMode::Fast };
-            // Dropping the cluster ends a server that would not stop.
-            let _ = cluster.stop(mode, STOP_DEADLINE).await;
+            if context.cancelled.borrow().is_some() {
+                // A step that was ended may have left its server frozen, and that one heeds no order to stop.
+                cluster.kill().await;
+            } else {
+                // Dropping the cluster ends a server that would not stop.
+                let _ = cluster.stop(StopMode::Fast, STOP_DEADLINE).await;
+            }
         }
     }
 }
