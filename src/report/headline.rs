@@ -2,6 +2,8 @@
 //!
 //! Takes a report and gives plain sentences without markup. Must not know where they are shown.
 
+use std::collections::BTreeMap;
+
 use super::figures::{UNKNOWN, count, in_unit, maybe_ms, maybe_us, ms, percent, plain, shortened, things};
 use super::model::{
     ClassDowntime, ErrorGroup, Objective, ObjectiveOutcome, Outcome, Report, Source, Statement, Tenant,
@@ -125,7 +127,10 @@ pub fn aftermath(report: &Report) -> Option<String> {
         worst("recovery", |tenant| tenant.recovery_ms),
         worst("unobserved", |tenant| tenant.unobserved_ms),
     ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let unrecovered = |tenant: &&Tenant| tenant.downtime_ms.is_some_and(|ms| ms > 0.0) && tenant.recovery_ms.is_none();
+    let unrecovered = report.tenants.iter().filter(unrecovered).count() as u64;
+    let unrecovered = (unrecovered > 0).then(|| format!("{} not seen to recover", things(unrecovered, "tenant")));
+    let parts: Vec<String> = parts.into_iter().chain([unrecovered]).flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -216,6 +221,21 @@ pub fn slower_statements(report: &Report) -> Vec<&Statement> {
     // Findings come by ratio, those of too few requests last: with 40 of them the p99 is the one slowest.
     statements.sort_by_key(|statement| statement.new_errors == 0);
     statements
+}
+
+/// The errors without regard to the statement, those of one message together, the most frequent first.
+pub fn errors_by_message(report: &Report) -> Vec<ErrorGroup> {
+    let mut merged: BTreeMap<_, ErrorGroup> = BTreeMap::new();
+    for error in &report.errors {
+        let key = (&error.phase, error.new, error.expected, &error.sqlstate, &error.message);
+        match merged.get_mut(&key) {
+            Some(known) => known.count += error.count,
+            None => _ = merged.insert(key, ErrorGroup { fingerprint: None, ..error.clone() }),
+        }
+    }
+    let mut merged: Vec<ErrorGroup> = merged.into_values().collect();
+    merged.sort_by_key(|error| std::cmp::Reverse(error.count));
+    merged
 }
 
 /// What an error means for the upgrade.

@@ -152,7 +152,8 @@ fn statements_table(report: &Report) -> String {
 }
 
 fn errors_table(report: &Report) -> String {
-    let shown = &report.errors[..report.errors.len().min(ERRORS_MAX)];
+    let errors = headline::errors_by_message(report);
+    let shown = &errors[..errors.len().min(ERRORS_MAX)];
     let lines = rows(shown, |error| {
         let kind = headline::kind_of_error(error);
         let sqlstate = error.sqlstate.clone().unwrap_or_else(|| UNKNOWN.to_owned());
