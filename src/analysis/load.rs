@@ -4,7 +4,7 @@
 //! is dropped, and the findings say that the run is not complete. Must not know about objectives.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -78,7 +78,7 @@ pub fn load(dir: &Path) -> Result<Findings, LoadError> {
 fn run_facts(dir: &Path, path: &Path) -> Result<RunFacts, LoadError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Err(LoadError::NoRun { dir: dir.to_owned() });
         }
         Err(source) => return Err(LoadError::Io { path: path.to_owned(), source }),

@@ -95,6 +95,9 @@ pub struct Check {
     /// Override a key, such as upgrade.mode=copy; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// Count on no installing of PostgreSQL: what is not there is an error
+    #[arg(long)]
+    pub no_install: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

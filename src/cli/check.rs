@@ -4,10 +4,11 @@
 
 use super::args;
 use super::{Ended, runtime, show};
-use crate::rehearsal::begin::{expected_versions, findings, refuse, spool};
+use crate::rehearsal::begin::{Expected, expected, findings, refuse, spool};
 use crate::scenario;
 use crate::server::account::Account;
 use crate::server::cache::Cache;
+use crate::server::install::Installing;
 use crate::words::exit::ExitCode;
 
 /// Carries out `check`.
@@ -19,11 +20,13 @@ pub(super) fn carry_out(typed: &args::Check) -> Ended {
         scenario::render_text(&scenario)
     });
     let cache = Cache::locate()?;
-    let versions = expected_versions(&scenario, &cache, &Account::for_servers()?);
-    // What cannot be read of the workload is an error of its own, after what can be said without it.
+    let installing = if typed.no_install { Installing::Off } else { Installing::from_environment() };
+    let Expected { versions, lacking } = expected(&scenario, &cache, &Account::for_servers()?, installing);
     let workload = runtime()?.block_on(spool(&scenario, &cache));
+    lacking.iter().for_each(|error| show::error(error));
+    workload.as_ref().err().into_iter().for_each(|error| show::error(error));
     let said = findings(&scenario, workload.as_ref().ok(), versions);
-    said.iter().for_each(|finding| show::progress(&finding.to_string()));
-    workload?;
-    Ok(if refuse(&said) { ExitCode::Usage } else { ExitCode::Passed })
+    show::findings(&said);
+    let refused = !lacking.is_empty() || workload.is_err() || refuse(&said);
+    Ok(if refused { ExitCode::Usage } else { ExitCode::Passed })
 }

@@ -34,7 +34,7 @@ pub(super) fn carry_out(typed: &args::Run) -> Ended {
         }
         Err(RehearsalError::Refused(findings)) => {
             remove_if_unused(&out);
-            findings.iter().for_each(|finding| show::progress(&finding.to_string()));
+            show::findings(&findings);
             return Ok(ExitCode::Usage);
         }
         Err(error) => {

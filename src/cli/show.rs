@@ -5,6 +5,8 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 
+use crate::scenario::Finding;
+
 /// Prints an error as `error: primary`, each further cause as `detail:`. An error whose text brings `detail:` and `hint:`
 /// lines of its own keeps them; causes that the text tells already are left out, and a hint stands last.
 pub fn error(error: &dyn Error) {
@@ -37,6 +39,25 @@ pub fn error_text(error: &dyn Error) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The text without the numbers that Rust puts behind the operating system's own words: `(os error 2)`.
+fn without_os_numbers(text: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut parts = text.split(MARK);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.parse::<i32>().is_ok() => shown.push_str(rest),
+            _ => shown.extend([MARK, part]),
+        }
+    }
+    shown
+}
+
+/// Prints what is to be said against a scenario, each with its hint.
+pub fn findings(findings: &[Finding]) {
+    findings.iter().for_each(|finding| progress(&finding.to_string()));
+}
+
 /// Prints what is wrong with a file that a person wrote, already rendered with its places.
 pub fn diagnostics(rendered: &str) {
     write_stderr(rendered);
@@ -60,12 +81,12 @@ pub fn result(text: &str) {
 
 fn write_stderr(text: &str) {
     // Nothing can be done about a closed stderr.
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = std::io::stderr().lock().write_all(without_os_numbers(text).as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
-    use super::error_text;
+    use super::{error_text, without_os_numbers};
 
     #[derive(Debug, thiserror::Error)]
     #[error("no such thing\nhint: make one")]
@@ -74,6 +95,15 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("could not begin\ndetail: too early")]
     struct Outer(#[source] Inner);
+
+    #[test]
+    fn the_operating_system_speaks_without_numbers() {
+        assert_eq!(
+            without_os_numbers("a: Is a directory (os error 21)\nb (os error"),
+            "a: Is a directory\nb (os error"
+        );
+        assert_eq!(without_os_numbers("x (os error 2), y (os error two)"), "x, y (os error two)");
+    }
 
     #[test]
     fn causes_become_details_and_hints_stand_last() {

@@ -14,6 +14,7 @@ use crate::record::Recorder;
 use crate::server::ConnectError;
 use crate::server::control::{self, Control};
 use crate::server::endpoint::Endpoint;
+use crate::words::sqlstate::SqlState;
 
 /// Everybody may probe: the users that probes log in as own nothing here.
 const SET_UP: &str = "
@@ -34,11 +35,19 @@ const FETCH: &str = "FETCH 10000 FROM found";
 
 /// Why the ledger could not be set up, read or dropped. What was read of a database before stays recorded.
 #[derive(Debug, thiserror::Error)]
-#[error("could not {doing} the ledger in database \"{database}\"\ndetail: {source}")]
+#[error("could not {doing} the ledger in database \"{database}\"\ndetail: {source}{}", hint(source))]
 pub struct LedgerError {
     pub doing: &'static str,
     pub database: String,
     pub source: ConnectError,
+}
+
+/// The usual reason, where it is one: nobody created what the workload was captured from.
+fn hint(error: &ConnectError) -> &'static str {
+    match error.sqlstate() {
+        Some(SqlState::INVALID_CATALOG_NAME) => "\nhint: staging must hold every database of the workload",
+        _ => "",
+    }
 }
 
 /// Creates the schema `pgrehearse` with an empty ledger in every database; a ledger of an earlier run goes.

@@ -7,10 +7,9 @@ use crate::replay::{Spool, SpoolError};
 use crate::scenario::resolved::Staging as Choice;
 use crate::scenario::{Finding, Level, Scenario, ServerVersions, WorkloadFacts, check, check_host};
 use crate::server::account::Account;
-use crate::server::binaries::{Part, Wanted, find};
+use crate::server::binaries::{Part, Wanted};
 use crate::server::cache::Cache;
-use crate::server::install::{Installing, ObtainError, obtain};
-use crate::server::pinned;
+use crate::server::install::{Installing, ObtainError, obtain, obtainable};
 use crate::words::ids::PgVersion;
 
 use super::staging::Installations;
@@ -46,21 +45,26 @@ pub async fn installations(
     Ok(Some(Installations { old, new }))
 }
 
-/// The exact versions that a run would have, as far as they are known without installing or connecting.
-pub fn expected_versions(scenario: &Scenario, cache: &Cache, account: &Account) -> ServerVersions {
-    let Choice::Local(local) = &scenario.staging else { return ServerVersions::default() };
-    let version = |choice, part| -> Option<PgVersion> {
-        let wanted = Wanted::of(choice, part);
-        match find(&wanted, cache, account) {
-            Ok(installation) => Some(installation.version),
-            // It would be installed, so its version is known all the same.
-            Err(_) => pinned::version(wanted.major),
-        }
+/// What a run would have for servers, as far as it is known without installing or connecting.
+#[derive(Debug, Default)]
+pub struct Expected {
+    pub versions: ServerVersions,
+    /// Servers that are not to be had.
+    pub lacking: Vec<ObtainError>,
+}
+
+/// Looks for the programs of local staging; what would be installed counts as there.
+pub fn expected(scenario: &Scenario, cache: &Cache, account: &Account, installing: Installing) -> Expected {
+    let mut expected = Expected::default();
+    let Choice::Local(local) = &scenario.staging else { return expected };
+    let mut version = |choice, part| -> Option<PgVersion> {
+        let found = obtainable(&Wanted::of(choice, part), cache, account, installing);
+        found.map_err(|error| expected.lacking.push(error)).ok()
     };
-    ServerVersions {
-        source: version(&local.server, Part::Source),
-        target: scenario.upgrade.to.as_ref().and_then(|choice| version(choice, Part::Target)),
-    }
+    let source = version(&local.server, Part::Source);
+    let target = scenario.upgrade.to.as_ref().and_then(|choice| version(choice, Part::Target));
+    expected.versions = ServerVersions { source, target };
+    expected
 }
 
 /// Finds or makes the prepared workload. It reads the whole file, so it runs beside the async threads.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::answers::server_version;
-use super::begin::{findings, installations, refuse, spool};
+use super::begin::{Expected, expected, findings, installations, refuse, spool};
 use super::conduct::{Conducted, Score, conduct, explain};
 use super::facts::{Known, run_facts, us};
 use super::load::Place;
@@ -20,7 +20,7 @@ use crate::record::{RecordError, Recorder, RunDir, RunDirError, Writer};
 use crate::replay::{EngineError, Spool, SpoolError};
 use crate::samples::sample::Names;
 use crate::scenario::plan::StopMode;
-use crate::scenario::{Finding, Scenario, ServerVersions};
+use crate::scenario::{Finding, Scenario};
 use crate::server::account::{Account, AccountError};
 use crate::server::cache::{Cache, CacheError};
 use crate::server::install::{Installing, ObtainError};
@@ -68,8 +68,8 @@ pub enum RehearsalError {
     Account(#[from] AccountError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("no servers to rehearse with")]
-    Obtain(#[source] Box<ObtainError>),
+    #[error(transparent)]
+    Obtain(Box<ObtainError>),
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// At least one of these is an error.
@@ -146,19 +146,20 @@ async fn prepare(
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Prepared, RehearsalError> {
     let scenario = request.scenario;
-    let installations = installations(scenario, cache, launcher.account(), request.installing, say)
-        .await
-        .map_err(|error| RehearsalError::Obtain(Box::new(error)))?;
+    let lacks = |error| RehearsalError::Obtain(Box::new(error));
+    // Everything that can be refused is refused before anything is installed or started.
+    let Expected { versions, lacking } = expected(scenario, cache, launcher.account(), request.installing);
+    if let Some(error) = lacking.into_iter().next() {
+        return Err(lacks(error));
+    }
     let spool = spool(scenario, cache).await?;
-    let versions = installations.as_ref().map_or_else(ServerVersions::default, |installations| ServerVersions {
-        source: Some(installations.old.version),
-        target: installations.new.as_ref().map(|new| new.version),
-    });
     let findings = findings(scenario, Some(&spool), versions);
     if refuse(&findings) {
         return Err(RehearsalError::Refused(findings));
     }
     findings.iter().for_each(|finding| say(&finding.to_string()));
+    let account = launcher.account();
+    let installations = installations(scenario, cache, account, request.installing, say).await.map_err(lacks)?;
     let users = spool.sessions().iter().map(|session| session.user.clone()).collect();
     let clients = Clients { users, databases: spool.databases().to_vec() };
     let logs = run_dir.logs();

@@ -13,7 +13,7 @@ const COLUMNS_MAX: usize = 100;
 const TENANTS_MAX: usize = 5;
 const STEPS_MAX: usize = 8;
 const OBJECTIVES_MAX: usize = 6;
-const DETAIL_LINES_MAX: usize = 6;
+const DETAIL_LINES_MAX: usize = 16;
 const ERRORS_MAX: usize = 3;
 /// The longest sub-steps that are named beside their step.
 const SUBSTEPS_MAX: usize = 3;

@@ -127,13 +127,21 @@ pub enum BinariesError {
     NotFound { major: PgMajor, looked: Vec<Rejected> },
 }
 
+/// A line for each directory that is there and will not do, and one for all that are not there.
 fn looked_text(looked: &[Rejected]) -> String {
-    looked
+    let (absent, others): (Vec<_>, Vec<_>) =
+        looked.iter().partition(|rejected| matches!(rejected.reason, Unusable::Absent));
+    let mut text: String = others
         .iter()
         .map(|rejected| {
             format!("\ndetail: {} \"{}\": {}", rejected.origin, rejected.bin_dir.display(), rejected.reason)
         })
-        .collect()
+        .collect();
+    if !absent.is_empty() {
+        let places: Vec<String> = absent.iter().map(|rejected| rejected.bin_dir.display().to_string()).collect();
+        text.push_str(&format!("\ndetail: nothing is at {}", places.join(", ")));
+    }
+    text
 }
 
 /// Finds the first installation that fits and that `account` can execute.

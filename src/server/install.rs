@@ -18,7 +18,7 @@ use super::binaries::{self, BinariesError, Installation, Wanted};
 use super::cache::{Cache, CacheError};
 use super::pinned;
 use super::wheel::{self, WheelError};
-use crate::words::ids::PgMajor;
+use crate::words::ids::{PgMajor, PgVersion};
 
 /// The environment variable that switches installing off when it is `1`.
 pub const NO_INSTALL_VARIABLE: &str = "PGREHEARSE_NO_INSTALL";
@@ -98,10 +98,48 @@ fn full(error: &io::Error) -> &'static str {
 pub enum ObtainError {
     #[error(transparent)]
     Find(BinariesError),
-    #[error("{missing}\nhint: installing is switched off ({NO_INSTALL_VARIABLE}=1)")]
-    SwitchedOff { missing: BinariesError },
-    #[error("{missing}, and installing it failed")]
+    #[error(
+        "{missing}\ndetail: installing is switched off ({NO_INSTALL_VARIABLE}=1 or --no-install)\nhint: {}",
+        without_installing(*major)
+    )]
+    SwitchedOff { major: PgMajor, missing: BinariesError },
+    #[error("{missing}")]
     Install { missing: BinariesError, source: InstallError },
+}
+
+/// What a person can do who does not want a run to install anything.
+fn without_installing(major: PgMajor) -> String {
+    match pinned::version(major) {
+        Some(_) => format!("install it once, with \"pgrehearse postgres install {major}\""),
+        None => format!("install it yourself and name its directory in {}", binaries::bin_variable(major)),
+    }
+}
+
+/// The exact version that [`obtain`] would give, without installing anything.
+///
+/// # Errors
+/// As [`obtain`], but for what only shows while installing.
+pub fn obtainable(
+    wanted: &Wanted,
+    cache: &Cache,
+    account: &Account,
+    installing: Installing,
+) -> Result<PgVersion, ObtainError> {
+    let missing = match binaries::find(wanted, cache, account) {
+        Ok(installation) => return Ok(installation.version),
+        Err(error @ BinariesError::Named { .. }) => return Err(ObtainError::Find(error)),
+        Err(missing) => missing,
+    };
+    let major = wanted.major;
+    if installing == Installing::Off {
+        return Err(ObtainError::SwitchedOff { major, missing });
+    }
+    let refused = match (pinned::version(major), pinned::platform()) {
+        (Some(version), Some(_)) => return Ok(version),
+        (None, _) => InstallError::NotPinned { major },
+        (_, None) => InstallError::Platform,
+    };
+    Err(ObtainError::Install { missing, source: refused })
 }
 
 /// Finds an installation, or installs the pinned build and finds that. `say` gets a line for each thing done.
@@ -121,7 +159,7 @@ pub async fn obtain(
         Err(missing) => missing,
     };
     if installing == Installing::Off {
-        return Err(ObtainError::SwitchedOff { missing });
+        return Err(ObtainError::SwitchedOff { major: wanted.major, missing });
     }
     match install(wanted.major, cache, say).await {
         Ok(_) => binaries::find(wanted, cache, account).map_err(ObtainError::Find),

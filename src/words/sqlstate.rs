@@ -18,6 +18,9 @@ impl SqlState {
     /// 57014, a statement cancelled on request or by statement_timeout.
     pub const QUERY_CANCELED: Self = Self(*b"57014");
 
+    /// 3D000, a database that does not exist.
+    pub const INVALID_CATALOG_NAME: Self = Self(*b"3D000");
+
     /// The code with these characters, if they are five letters or digits.
     pub fn new(code: &[u8]) -> Option<Self> {
         let code: [u8; 5] = code.try_into().ok()?;

@@ -10,14 +10,36 @@ use std::path::PathBuf;
 pub enum ReadError {
     #[error("could not open workload \"{file}\": {source}")]
     Open { file: String, source: io::Error },
-    #[error("could not read workload \"{file}\" behind line {last_good_line}: {source}")]
+    #[error("could not read workload \"{file}\" after line {last_good_line}: {source}")]
     Read { file: String, last_good_line: u64, source: io::Error },
     /// No `end` line, or compressed data that stops in the middle of a frame.
-    #[error("workload \"{file}\" is truncated: its last good line is {last_good_line}, and no \"end\" line follows")]
+    #[error(
+        "workload \"{file}\" is truncated: {}\n\
+         hint: capture or copy it again; a workload that is whole ends with a line of kind \"end\"",
+        missing(*last_good_line)
+    )]
     Truncated { file: String, last_good_line: u64 },
+    #[error("workload \"{file}\" is empty")]
+    Empty { file: String },
     /// Line and byte column count from 1; column 1 stands for the whole line.
-    #[error("{file}:{line}:{column}: {fault} (last good line: {})", line - 1)]
+    #[error("{file}:{line}:{column}: {fault}{}", last_good_line(*line, fault))]
     Line { file: String, line: u64, column: usize, fault: LineFault },
+}
+
+fn missing(last_good_line: u64) -> String {
+    match last_good_line {
+        0 => "not even its first line is whole".to_owned(),
+        line => format!("no \"end\" line follows line {line}"),
+    }
+}
+
+/// The first line tells what a file is: if it is not understood, none of the others would be.
+fn last_good_line(line: u64, fault: &LineFault) -> String {
+    match (line, fault) {
+        (1, LineFault::Newer { .. }) => "\nhint: use a newer pgrehearse".to_owned(),
+        (1, _) => "\nhint: a workload is what \"pgrehearse capture log\" writes".to_owned(),
+        _ => format!("\ndetail: the last good line is {}", line - 1),
+    }
 }
 
 /// What is wrong with one line.

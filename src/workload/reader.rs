@@ -72,7 +72,7 @@ impl Reader {
         match reader.read_record()? {
             Some(Record::Header(header)) => reader.header = header,
             Some(_) => return Err(reader.fault(1, LineFault::NoHeader)),
-            None => return Err(reader.truncated()),
+            None => return Err(ReadError::Empty { file: reader.file }),
         }
         Ok(reader)
     }
@@ -133,9 +133,7 @@ impl Reader {
         match line {
             Line::End => return Ok(None),
             // Half a line may still be the whole `end` line, written without its line break.
-            Line::Unfinished if serde_json::from_slice::<Record>(&self.buffer).is_err() => {
-                return Err(self.truncated());
-            }
+            Line::Unfinished if self.is_torn() => return Err(self.truncated()),
             Line::Whole | Line::Unfinished => self.line += 1,
             Line::TooLong => {
                 self.line += 1;
@@ -146,6 +144,13 @@ impl Reader {
             self.check_version()?;
         }
         serde_json::from_slice(&self.buffer).map(Some).map_err(|error| self.unreadable(&error))
+    }
+
+    /// Whether the line in the buffer lacks more than its line break. A first line that could not become one of a
+    /// workload is no torn one: the file is something else.
+    fn is_torn(&self) -> bool {
+        let read = serde_json::from_slice::<Record>(&self.buffer);
+        read.is_err_and(|error| self.line > 0 || error.is_eof())
     }
 
     /// A header of a newer version may have another shape, so that its version is looked at first.
@@ -264,6 +269,7 @@ mod tests {
                     let bounds = whole_lines(cut)..=whole_lines(cut) + 1;
                     assert!(bounds.contains(&last_good_line), "cut at {cut}: {last_good_line}");
                 }
+                Err(ReadError::Empty { .. }) => assert_eq!(cut, 0),
                 other => panic!("cut at {cut}: {other:?}"),
             }
         }
@@ -274,11 +280,11 @@ mod tests {
     fn a_corrupt_line_is_named_with_its_column() {
         assert_eq!(
             message(&[HEADER, "{\"kind\":\"end\",,}", END]),
-            "w.jsonl:2:15: not a line of a workload: key must be a string (last good line: 1)"
+            "w.jsonl:2:15: not a line of a workload: key must be a string\ndetail: the last good line is 1"
         );
         assert_eq!(
             message(&[HEADER, r#"{"kind":"trigger"}"#, END]),
-            "w.jsonl:2:17: unknown kind \"trigger\" (last good line: 1)"
+            "w.jsonl:2:17: unknown kind \"trigger\"\ndetail: the last good line is 1"
         );
         assert!(message(&["one two three", END]).starts_with("w.jsonl:1:1: not a line of a workload"));
     }

@@ -5,6 +5,7 @@
 mod bench;
 mod capture;
 mod ends;
+mod inputs;
 mod scenarios;
 mod tidy;
 mod truth;
