@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::args;
 use super::judge::{Judged, colour, judge};
 use super::{Ended, runtime, show};
+use crate::facts::layout;
 use crate::rehearsal::run::{RehearsalError, Request, rehearse};
 use crate::report;
 use crate::scenario::{self, Scenario};
@@ -39,7 +40,14 @@ pub(super) fn carry_out(typed: &args::Run) -> Ended {
         }
         Err(error) => {
             remove_if_unused(&out);
-            return Err(error.into());
+            show::error(&error);
+            if out.join(layout::RUN).exists() {
+                show::progress(&format!(
+                    "hint: what was recorded until then can be read with \"pgrehearse report {}\"",
+                    out.display()
+                ));
+            }
+            return Ok(ExitCode::Usage);
         }
     };
     let Judged { report, code } = judge(&rehearsed.run_dir, &[])?;

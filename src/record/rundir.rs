@@ -89,7 +89,11 @@ impl RunDir {
             write(&mut file)?;
             file.flush()
         });
-        written.and_then(|()| fs::rename(&beside, &path)).map_err(|source| RunDirError::Write { path, source })
+        written.and_then(|()| fs::rename(&beside, &path)).map_err(|source| {
+            // Half a file would be of no use to anybody, and the disk may be full.
+            let _ = fs::remove_file(&beside);
+            RunDirError::Write { path, source }
+        })
     }
 }
 
@@ -126,5 +130,6 @@ mod tests {
         });
         assert!(failed.unwrap_err().to_string().contains("half.json"));
         assert!(!run.path().join("half.json").exists());
+        assert!(!run.path().join("half.json.tmp").exists());
     }
 }

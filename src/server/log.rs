@@ -9,6 +9,9 @@ use std::path::Path;
 /// Lines of a log that an error quotes.
 const TAIL_LINES: usize = 5;
 
+/// How the system says that a disk is full.
+const DISK_FULL: &str = "No space left on device";
+
 /// Bytes of a log that are searched for them.
 const TAIL_BYTES: u64 = 16 << 10;
 
@@ -35,7 +38,10 @@ fn tail_of(text: &str) -> String {
     if lines.is_empty() {
         return "its log says nothing".to_owned();
     }
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    let (before, tail) = lines.split_at(lines.len().saturating_sub(TAIL_LINES));
+    // A full disk is the cause of whatever is said behind it.
+    let full = before.iter().find(|line| line.contains(DISK_FULL)).filter(|_| !tail.concat().contains(DISK_FULL));
+    full.into_iter().chain(tail).copied().collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -46,5 +52,6 @@ mod tests {
     fn the_tail_is_the_last_lines_that_say_something() {
         assert_eq!(tail_of("1\n2\n3\n4\n\n5\n6\n \n"), "2\n3\n4\n5\n6");
         assert_eq!(tail_of("\n"), "its log says nothing");
+        assert_eq!(tail_of("0\nNo space left on device\n1\n2\n3\n4\n5"), "No space left on device\n1\n2\n3\n4\n5");
     }
 }

@@ -1,11 +1,11 @@
 //! Bad input: whatever is wrong with what a person gives, there is one clear message with its place, exit code 2, and
-//! nothing half done. None of these needs a server.
+//! nothing half done. Only the last ones need a server.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::bench::{Ran, program, ran};
+use crate::bench::{Bench, Ran, program, ran};
 
 /// A whole workload of the smallest kind.
 const WORKLOAD: &str = include_str!("../formats/workload-v1.jsonl");
@@ -357,6 +357,10 @@ fn what_is_no_csvlog_cannot_be_captured() {
         assert!(!desk.path("out.jsonl").exists());
     }
     desk.fails(
+        &["capture", "log", "empty.csv", "-o", "none/out.jsonl"],
+        "error: could not create \"none/out.jsonl\": No such file or directory\n",
+    );
+    desk.fails(
         &["capture", "log", "empty.csv", "-o", "out.jsonl", "--tenant-by", "shema"],
         "error: unknown tenant rule \"shema\"\n\
          hint: the rules are database, user, application_name, schema and tag:KEY\n",
@@ -397,6 +401,71 @@ fn a_password_of_a_dsn_is_never_shown() {
     }
     let set = desk.call(&["check", "s.toml", "--set", "staging.dsn=postgresql://a:hunter2@127.0.0.1:x/a"]);
     assert!(!format!("{}{}", set.stdout, set.stderr).contains("hunter2"), "{}", set.stderr);
+}
+
+/// Short phases around an upgrade by copying.
+const UPGRADE: &str = r#"
+[upgrade]
+strategy = "pg_upgrade"
+to = "18"
+source = "pinned"
+[phases]
+warmup = "1s"
+before = "1s"
+after = "1s"
+"#;
+
+#[test]
+fn a_script_that_fails_ends_the_run_and_only_its_logs_stay() {
+    let bench = Bench::new(10);
+    std::fs::write(bench.path("broken.sql"), "-- one line\nSELECT 1 / 0;\n").unwrap();
+    let tmp = bench.path("tmp");
+    std::fs::create_dir(&tmp).unwrap();
+    // The servers' account must get through to it.
+    for dir in [tmp.parent().unwrap(), &tmp] {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = bench.command("run", &format!("[[staging.load]]\nsql = \"broken.sql\"\n{UPGRADE}"));
+    let ran = ran(command.env("PGREHEARSE_TMP", &tmp).output().unwrap(), bench.path("run"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+    let script = bench.path("broken.sql").display().to_string();
+    let said = format!(
+        "error: loading \"{script}\" failed (exit status: 3)\n\
+         detail: psql:{script}:2: ERROR:  division by zero\n\
+         hint: the whole output is in \"{}\"\n",
+        bench.path("run/logs/load-2.log").display()
+    );
+    assert!(ran.stderr.ends_with(&said), "{}", ran.stderr);
+    let names = |dir: &Path| -> Vec<_> { std::fs::read_dir(dir).unwrap().map(|at| at.unwrap().file_name()).collect() };
+    assert_eq!(names(&bench.path("run")), ["logs"]);
+    assert!(names(&tmp).is_empty(), "{:?} is left", names(&tmp));
+}
+
+#[test]
+fn a_failing_check_exits_4_and_shows_the_list_that_pg_upgrade_wrote() {
+    let bench = Bench::new(10);
+    std::fs::write(bench.path("reg.sql"), "CREATE TABLE rules (name text, handler regprocedure);\n").unwrap();
+    let load = "[[staging.load]]\nsql = \"reg.sql\"\ndatabase = \"app\"\n";
+    let ran = bench.run("run", &format!("{load}{UPGRADE}"));
+    assert_eq!(ran.code, 4, "{}\n{}", ran.stdout, ran.stderr);
+    let list = bench.path("run/logs/step-00-check/tables_using_reg.txt");
+    assert!(std::fs::read_to_string(&list).unwrap().contains("public.rules.handler"));
+    let report = ran.report();
+    let step = &report["steps"][0];
+    assert_eq!((step["name"].as_str(), step["outcome"].as_str()), (Some("check"), Some("failed")));
+    let detail = step["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("see \"{}\"", list.display())), "{detail}");
+    for said in ["contains one of the reg* data types", "public.rules.handler"] {
+        assert!(detail.contains(said) && ran.stdout.contains(said), "{detail}\n{}", ran.stdout);
+    }
+
+    let gate = |objective: &str| {
+        let output = program().arg("gate").arg(bench.path("run")).args(["--objective", objective]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = gate("downtme max < 30s");
+    assert_eq!(code, Some(2));
+    assert!(said.starts_with("error: unknown metric \"downtme\"") && said.contains("did you mean downtime?"), "{said}");
 }
 
 /// Whether a file below `dir` holds `text`.

@@ -4,6 +4,7 @@
 //! command line.
 
 use std::cell::Cell;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::error::CaptureError;
@@ -17,6 +18,7 @@ use super::tally::{Reason, Tally};
 use super::timestamp::Zones;
 use super::{csvlog, source};
 use crate::tenant::Rules;
+use crate::workload::WriteError;
 use crate::workload::record::Source;
 
 /// What to capture.
@@ -45,6 +47,7 @@ pub struct Progress {
 /// An input that cannot be read or is no csvlog; a log without a single statement; an output that cannot be written.
 pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> Result<CaptureReport, CaptureError> {
     let inputs = look_at(&options.inputs)?;
+    check_output(&options.output)?;
     let total_bytes = inputs.iter().map(|input| input.size_bytes).sum();
     let sorter = Sorter::new(directory_of(&options.output));
     let mut reading = Reading {
@@ -70,6 +73,19 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     };
     output::write(events, &tenants, server_version, refuse, &mut report, &options.output)?;
     Ok(report)
+}
+
+/// Where the output can never be written, that is said before hours of log are read.
+fn check_output(output: &Path) -> Result<(), CaptureError> {
+    let refused = |source: io::Error| CaptureError::Write(WriteError::Create { file: output.to_owned(), source });
+    if output.is_dir() {
+        return Err(refused(io::ErrorKind::IsADirectory.into()));
+    }
+    match directory_of(output).metadata() {
+        Ok(directory) if directory.is_dir() => Ok(()),
+        Ok(_) => Err(refused(io::ErrorKind::NotADirectory.into())),
+        Err(error) => Err(refused(error)),
+    }
 }
 
 /// What is carried from file to file.
