@@ -321,7 +321,7 @@ mod tests {
         let account = Account::for_servers().unwrap();
         let cache = Cache::at("/nonexistent/cache");
         let error = obtain(&wanted, &cache, &account, Installing::Off, &mut |_| {}).await.unwrap_err().to_string();
-        assert!(error.starts_with("PostgreSQL 18 was not found\ndetail: pinned build \"/nonexistent/cache"), "{error}");
+        assert!(error.starts_with("PostgreSQL 18 was not found\ndetail: nothing is at /nonexistent/cache"), "{error}");
         assert!(error.contains("installing is switched off"), "{error}");
     }
 
