@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::scenario::resolved::{Load, LoadSource};
 use crate::server::cluster::LocalCluster;
-use crate::server::launch::{LaunchError, Launcher};
+use crate::server::launch::{LaunchError, Launcher, forget_libpq};
 use crate::server::registry::Role;
 
 /// For one entry. A base backup of some terabytes may take this long.
@@ -114,12 +114,7 @@ pub async fn load(
 fn client(cluster: &LocalCluster, program: &str, database: &str, place: &Place<'_>) -> Command {
     let spec = cluster.spec();
     let mut command = cluster.launcher().command(&spec.installation.program(program), place.scenario_dir);
-    for (name, _) in std::env::vars_os() {
-        // What steers the user's own libpq must not steer ours.
-        if name.to_str().is_some_and(|name| name.starts_with("PG") && !name.starts_with("PGREHEARSE")) {
-            command.env_remove(name);
-        }
-    }
+    forget_libpq(&mut command);
     let address = cluster.address();
     command.args(["-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
     command.args(["-U", &spec.superuser, "-d", database]);

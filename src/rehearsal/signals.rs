@@ -7,8 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The receiving side: `None` until a signal came, then its name.
-pub type Cancelled = watch::Receiver<Option<&'static str>>;
+pub use crate::upgrade::Cancelled;
 
 /// The listener for signals; stops listening when dropped.
 pub struct Signals {

@@ -59,11 +59,7 @@ impl Launcher {
     pub fn server_command(&self, program: &Path, dir: &Path) -> Command {
         let mut command = self.command(program, dir);
         command.env("LC_ALL", "C").env_remove("LANGUAGE");
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(is_of_libpq) {
-                command.env_remove(name);
-            }
-        }
+        forget_libpq(&mut command);
         if self.account.lent {
             command.uid(self.account.uid).gid(self.account.gid).env("HOME", dir).env("USER", &self.account.name);
         }
@@ -101,6 +97,15 @@ impl Launcher {
         let error = out.try_clone().map_err(failed)?;
         command.stdout(out).stderr(error);
         self.spawn(command, role)
+    }
+}
+
+/// Takes away what steers the user's own libpq and servers: it must not steer ours.
+pub fn forget_libpq(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_libpq) {
+            command.env_remove(name);
+        }
     }
 }
 

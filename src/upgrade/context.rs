@@ -18,7 +18,7 @@ use crate::server::workspace::Workspace;
 use super::error::StepError;
 use super::track::Track;
 
-/// The signal's name once the run was interrupted.
+/// The receiving side of a cancellation: `None` until the run was interrupted, then the signal's name.
 pub type Cancelled = watch::Receiver<Option<&'static str>>;
 
 /// A server on one side of the upgrade.
