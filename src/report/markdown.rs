@@ -145,9 +145,10 @@ fn statements_table(report: &Report) -> String {
         let ratio = statement.p99_ratio.map_or_else(|| UNKNOWN.to_owned(), |ratio| in_unit(ratio, "ratio"));
         let sql = code(statement.sql.as_deref().unwrap_or(&statement.fingerprint));
         let (before, after) = (maybe_us(statement.before.p99_us), maybe_us(statement.after.p99_us));
-        vec![ratio, before, after, count(statement.after.count), count(statement.new_errors), sql]
+        let counts = [statement.before.count, statement.after.count, statement.new_errors].map(count);
+        [ratio, before, after].into_iter().chain(counts).chain([sql]).collect()
     });
-    let head = ["p99 ratio", "p99 before", "p99 after", "count after", "new errors", "statement"];
+    let head = ["p99 ratio", "p99 before", "p99 after", "count before", "count after", "new errors", "statement"];
     if lines.is_empty() { String::new() } else { table(&head, &lines) }
 }
 

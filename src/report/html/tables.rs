@@ -214,7 +214,10 @@ pub fn statements(report: &Report) -> Table {
     });
     let head = &["p99 ratio", "p99 before", "p99 after", "count before", "count after", "new errors", "statement"];
     Table::new("statements", "Statements that got slower", head, rows.collect())
-        .note("By p99 after the upgrade over p99 before it. With few executions a ratio says little: see the counts.")
+        .note(
+            "By p99 after the upgrade over p99 before it; new errors first, then the statements with enough executions \
+             on both sides. With few of them a ratio says little: see the counts.",
+        )
         .or_else("No statement got slower, and none failed newly.")
 }
 
