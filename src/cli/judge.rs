@@ -34,7 +34,8 @@ pub(super) fn judge(dir: &Path, others: &[String]) -> Result<Judged, Box<dyn Err
 
 fn not_understood(text: &str, error: &objective::ObjectiveError) -> String {
     let hint = error.hint.as_ref().map_or(String::new(), |hint| format!("\nhint: {hint}"));
-    format!("{error} in the objective \"{text}\"{hint}")
+    let character = text.get(..error.at.start).unwrap_or(text).chars().count() + 1;
+    format!("{error} in the objective \"{text}\"\ndetail: at character {character} of it{hint}")
 }
 
 /// Carries out `report`.
