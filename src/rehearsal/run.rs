@@ -226,7 +226,11 @@ async fn measure(
     }
     conducted.complete &= conducted.interrupted.is_none();
     recorder.event(What::RunEnded { complete: conducted.complete });
+    let clusters = context.workspace.as_ref().map(|workspace| workspace.root().to_owned());
     stop_servers(context).await;
+    if let Some(clusters) = clusters.filter(|_| request.keep) {
+        say(&format!("the stopped clusters are kept in {}", clusters.display()));
+    }
     drop(recorder);
     // First, since a recorder that failed is the cause of what fails after it.
     writer.finish()?;

@@ -5,7 +5,9 @@
 mod bench;
 mod capture;
 mod ends;
+mod external;
 mod inputs;
+mod plans;
 mod scenarios;
 mod tidy;
 mod truth;
