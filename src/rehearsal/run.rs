@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::answers::server_version;
 use super::begin::{Expected, expected, findings, installations, refuse, spool};
 use super::conduct::{Conducted, Score, conduct, explain};
@@ -38,6 +40,8 @@ const LEAD: Duration = Duration::from_secs(2);
 const SET_UP_DEADLINE: Duration = Duration::from_secs(30);
 /// For reading back the ledger of one database.
 const READ_BACK_DEADLINE: Duration = Duration::from_secs(60);
+/// For replay and probes to end by themselves after an interruption: the whole program shall be gone within ten seconds.
+const STOP_DEADLINE_INTERRUPTED: Duration = Duration::from_secs(4);
 /// For the orderly stop of a server at the end; what is left after it is ended the hard way.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -212,7 +216,7 @@ async fn measure(
     };
     let mut conducted = conduct(&mut score, &mut context, say).await;
     let until_us = clock.now_us().saturating_sub(start_us);
-    let measured = measuring.stop().await;
+    let measured = stop_measuring(measuring, &mut context).await;
     if conducted.interrupted.is_none() {
         say("reading back the ledger");
         let mut cancelled = signals.cancelled();
@@ -314,6 +318,23 @@ async fn verify(score: &Score<'_>, context: &UpgradeContext, recorder: &Recorder
     if let Err(error) = left {
         say(&error.to_string());
     }
+}
+
+/// Stops replay and probes. After an interruption they get a short time; then the servers are ended under them, since
+/// what waits for a frozen server would wait as long as its deadline allows.
+async fn stop_measuring(measuring: Measuring, context: &mut UpgradeContext) -> Result<(), RehearsalError> {
+    let mut stopping = std::pin::pin!(measuring.stop());
+    if context.cancelled.borrow().is_some() {
+        if let Ok(measured) = timeout(STOP_DEADLINE_INTERRUPTED, &mut stopping).await {
+            return measured;
+        }
+        for server in [Some(&mut context.old), context.new.as_mut()].into_iter().flatten() {
+            if let Some(cluster) = &mut server.cluster {
+                cluster.kill().await;
+            }
+        }
+    }
+    stopping.await
 }
 
 /// Stops local servers in an orderly way, so that a kept cluster can be started again; after an interruption at once.
