@@ -258,7 +258,7 @@ impl Analysis {
             scenario_name: facts.scenario_name.clone(),
             workload_sha256: facts.workload_sha256.clone(),
             server_before: self.course.server_before.clone().or_else(|| facts.server_before.clone()),
-            server_after: self.course.server_after.clone().or_else(|| facts.server_after.clone()),
+            server_after: self.course.server_after.clone(),
             complete: self.course.complete == Some(true) && self.damaged_parts == 0,
             interrupted: self.course.interrupted.clone(),
             ended_us: self.ended_us(),

@@ -21,7 +21,7 @@ pub struct RunFacts {
     pub started_at: String,
     pub scenario_name: String,
     pub workload_sha256: String,
-    /// Exact versions as far as known; `after` is the target's before it was started.
+    /// Exact versions as far as known; `after` is the planned target's: that it was reached is in the timeline.
     pub server_before: Option<String>,
     pub server_after: Option<String>,
     pub host: HostFacts,
