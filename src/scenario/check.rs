@@ -226,8 +226,8 @@ fn check_connections(scenario: &Scenario, workload: &WorkloadFacts, findings: &m
     let Staging::Local(local) = &scenario.staging else { return };
     let groups = workload.databases.len() as u64;
     let clients = workload.peak_connections * u64::from(scenario.workload.copies);
-    // Each fate group has its warm connections and one for the fresh logins.
-    let probes = if scenario.probes.enabled { groups * (u64::from(scenario.probes.connections) + 1) } else { 0 };
+    // Each fate group has warm connections for its reads, as many for its writes, and one for the fresh logins.
+    let probes = if scenario.probes.enabled { groups * (2 * u64::from(scenario.probes.connections) + 1) } else { 0 };
     let allowed = connections_allowed(local, scenario);
     if clients + probes > allowed {
         let message = format!(

@@ -244,7 +244,7 @@ pub struct Probes {
     pub enabled: bool,
     pub interval: Duration,
     pub deadline: Duration,
-    /// Warm connections for each fate group.
+    /// Warm connections for the reads of each fate group, and as many for its writes.
     pub connections: u16,
 }
 

@@ -127,11 +127,6 @@ impl Registry {
         self.change(|live| live.processes.retain(|process| process.identity != *identity))
     }
 
-    /// Strikes out a directory, which then outlives the run (`--keep`) or was removed.
-    pub fn remove_dir(&self, dir: &Path) -> Result<(), RegistryError> {
-        self.change(|live| live.dirs.retain(|known| known != dir))
-    }
-
     /// What is entered now.
     pub(super) fn snapshot(&self) -> LiveRun {
         self.locked().clone()

@@ -69,8 +69,8 @@ fn connections_beyond_the_limit_are_warned_about() {
     let said_with_copies = |copies: u16, settings: &str| {
         said(&format!("{WORKLOAD}copies = {copies}\n[staging]\nsettings = {{ {settings} }}\n"))
     };
-    assert!(said_with_copies(2, "").is_empty(), "80 + 10 of 97");
-    assert!(said_with_copies(3, "")[0].contains("up to 120 replayed connections and 10 of the probes"));
+    assert!(said_with_copies(1, "").is_empty(), "40 + 18 of 97");
+    assert!(said_with_copies(2, "")[0].contains("up to 80 replayed connections and 18 of the probes"));
     assert!(said_with_copies(3, "max_connections = 200").is_empty());
 }
 
