@@ -1,11 +1,14 @@
 //! Floor 3: turning server logs into a workload.
 
+mod compact;
 mod error;
 mod event;
 pub mod log;
 mod output;
 mod report;
+mod sequence;
 mod sort;
+mod stream;
 
 pub use error::CaptureError;
 pub use report::CaptureReport;

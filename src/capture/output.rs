@@ -8,12 +8,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::CaptureError;
-use super::event::{Event, Extended, Key, Request};
+use super::event::{Event, Execute, Key, Message, Outcome, Request, Sent, Value};
 use super::report::CaptureReport;
 use super::sort::Sorted;
 use crate::workload::record::{
-    Cancel, Close, End, Execute, Header, Open, Outcome, Parameter, ParameterBytes, Record, Request as RequestLine,
-    Sent, Skipped, Tenant, VERSION,
+    Cancel, Close, CopyData as CopyLine, End, Execute as ExecuteLine, Header, Message as MessageLine, Open,
+    Outcome as OutcomeLine, Parameter, ParameterBytes, Record, Request as RequestLine, Sent as SentLine, Skipped,
+    Tenant, VERSION, WireMessage,
 };
 use crate::workload::{WriteError, Writer};
 
@@ -105,6 +106,14 @@ impl Output<'_> {
                     other => Ok(other?),
                 };
             }
+            Event::Copy(copy) => Record::Copy(CopyLine {
+                t_us,
+                session,
+                sequence: copy.sequence,
+                from_client: copy.from_client,
+                base64: STANDARD.encode(&copy.bytes),
+                ended: copy.ended,
+            }),
             Event::Cancel => Record::Cancel(Cancel { t_us, session }),
             Event::Close => Record::Close(Close { t_us, session }),
         };
@@ -112,37 +121,78 @@ impl Output<'_> {
     }
 
     fn request(&mut self, t_us: u64, session: u32, tenant: Option<u32>, request: &Request) -> Result<(), WriteError> {
-        let sql = self.writer.sql_ref_of_bytes(&request.sql, &[])?;
-        let sent = match &request.extended {
-            None => Sent::Simple { sql },
-            Some(Extended { statement, portal, parameters, .. }) => Sent::Execute(Execute {
-                sql,
-                statement: lossy(statement),
-                portal: lossy(portal),
-                parameters: parameters.iter().map(|value| parameter(value.as_deref())).collect(),
-                result_formats: Vec::new(),
-                row_limit: 0,
-            }),
+        let sent = match &request.sent {
+            Sent::Simple { sql } => SentLine::Simple { sql: self.writer.sql_ref_of_bytes(sql, &[])? },
+            Sent::Execute(execute) => SentLine::Execute(self.execute(execute)?),
+            Sent::Messages(messages) => {
+                SentLine::Messages(messages.iter().map(|message| self.message(message)).collect::<Result<_, _>>()?)
+            }
         };
-        let outcome = Outcome { total_us: request.total_us, sqlstate: request.sqlstate, ..Outcome::default() };
-        let results = if outcome == Outcome::default() { Vec::new() } else { vec![outcome] };
-        let (sequence, at) = (request.sequence, Some(request.at));
-        self.writer.write(&Record::Request(RequestLine { t_us, session, sequence, tenant, sent, results, at }))
+        let (sequence, at, transaction) = (request.sequence, Some(request.at), request.transaction);
+        let results = request.results.iter().map(result).collect();
+        let line = RequestLine { t_us, session, sequence, tenant, sent, results, transaction, at };
+        self.writer.write(&Record::Request(line))
+    }
+
+    fn execute(&mut self, execute: &Execute) -> Result<ExecuteLine, WriteError> {
+        Ok(ExecuteLine {
+            sql: self.writer.sql_ref_of_bytes(&execute.sql, &execute.parameter_types)?,
+            statement: lossy(&execute.statement),
+            portal: lossy(&execute.portal),
+            parameters: execute.parameters.iter().map(parameter).collect(),
+            result_formats: execute.result_formats.clone(),
+            row_limit: execute.row_limit,
+            parse: execute.parse,
+            describe: execute.describe,
+        })
+    }
+
+    fn message(&mut self, message: &Message) -> Result<WireMessage, WriteError> {
+        Ok(WireMessage::Named(match message {
+            Message::Query { sql } => MessageLine::Query { sql: self.writer.sql_ref_of_bytes(sql, &[])? },
+            Message::Parse { statement, sql, parameter_types } => MessageLine::Parse {
+                statement: lossy(statement),
+                sql: self.writer.sql_ref_of_bytes(sql, parameter_types)?,
+            },
+            Message::Bind { portal, statement, parameters, result_formats } => MessageLine::Bind {
+                portal: lossy(portal),
+                statement: lossy(statement),
+                parameters: parameters.iter().map(parameter).collect(),
+                result_formats: result_formats.clone(),
+            },
+            Message::DescribeStatement { name } => MessageLine::DescribeStatement { name: lossy(name) },
+            Message::DescribePortal { name } => MessageLine::DescribePortal { name: lossy(name) },
+            Message::Execute { portal, row_limit, sql } => MessageLine::Execute {
+                portal: lossy(portal),
+                row_limit: *row_limit,
+                sql: match sql {
+                    Some((sql, types)) => Some(self.writer.sql_ref_of_bytes(sql, types)?),
+                    None => None,
+                },
+            },
+            Message::CloseStatement { name } => MessageLine::CloseStatement { name: lossy(name) },
+            Message::ClosePortal { name } => MessageLine::ClosePortal { name: lossy(name) },
+            Message::Flush => MessageLine::Flush,
+            Message::Sync => MessageLine::Sync,
+            Message::Raw { tag, body } => {
+                return Ok(WireMessage::Raw { tag: char::from(*tag), body: STANDARD.encode(body) });
+            }
+        }))
     }
 
     /// Counts a request as skipped that the report has counted as captured.
     fn leave_out(&self, request: &Request, reason: &str, report: &mut CaptureReport) {
-        let counted = match request.extended {
-            Some(_) => &mut report.extended,
-            None => &mut report.simple,
-        };
-        *counted -= 1;
-        report.failed -= u64::from(request.sqlstate.is_some());
+        let executions = request.executions();
+        match request.sent {
+            Sent::Simple { .. } => report.simple -= executions,
+            Sent::Execute(_) | Sent::Messages(_) => report.extended -= executions,
+        }
+        report.failed -= u64::from(request.sqlstate().is_some());
         match request.tenant.and_then(|index| self.tenants.get(index as usize)) {
-            None => report.without_tenant -= 1,
+            None => report.without_tenant -= executions,
             Some(tenant) => {
                 let of_tenant = report.tenants.iter_mut().filter(|(name, _)| name == tenant.name);
-                of_tenant.for_each(|(_, requests)| *requests -= 1);
+                of_tenant.for_each(|(_, requests)| *requests -= executions);
             }
         }
         let first = Skipped { count: 0, first: request.at };
@@ -161,11 +211,28 @@ impl Output<'_> {
     }
 }
 
-fn parameter(value: Option<&[u8]>) -> Parameter {
-    match value.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-        None => Parameter::Null,
-        Some((_, Ok(text))) => Parameter::Text(text.to_owned()),
-        Some((bytes, Err(_))) => Parameter::Bytes(ParameterBytes::TextBase64(STANDARD.encode(bytes))),
+fn result(outcome: &Outcome) -> OutcomeLine {
+    OutcomeLine {
+        first_us: outcome.first_us,
+        total_us: outcome.total_us,
+        rows: outcome.rows,
+        bytes: outcome.bytes,
+        sqlstate: outcome.sqlstate,
+        command_tag: outcome.command_tag.clone(),
+        digest: outcome.digest.clone(),
+        returned_columns: outcome.returned_columns.clone(),
+        returned: outcome.returned.iter().map(parameter).collect(),
+    }
+}
+
+fn parameter(value: &Value) -> Parameter {
+    match value {
+        Value::Null => Parameter::Null,
+        Value::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Parameter::Text(text.to_owned()),
+            Err(_) => Parameter::Bytes(ParameterBytes::TextBase64(STANDARD.encode(bytes))),
+        },
+        Value::Binary(bytes) => Parameter::Bytes(ParameterBytes::BinaryBase64(STANDARD.encode(bytes))),
     }
 }
 

@@ -228,7 +228,7 @@ fn read_head(file: &mut BufReader<File>) -> io::Result<Option<(Key, usize)>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::event::Request;
+    use super::super::event::{Request, Sent};
     use super::*;
 
     /// The events as they come out of a sorter with this much memory.
@@ -236,7 +236,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut sorter = Sorter::with_memory(directory.path(), memory_bytes);
         for (sequence, time_us) in times.iter().enumerate() {
-            let request = Request { sequence: sequence as u64, sql: vec![b'x'; sequence % 7], ..Request::default() };
+            let sent = Sent::Simple { sql: vec![b'x'; sequence % 7] };
+            let request = Request { sequence: sequence as u64, sent, ..Request::default() };
             let key = Key { time_us: *time_us, session: 0, order: sequence as u64 };
             sorter.push(key, &Event::Request(Box::new(request))).unwrap();
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::error::ReadError;
 use super::reader::Reader;
-use super::record::{Record, Request, Sent, Skipped, Source};
+use super::record::{Record, Request, Skipped, Source};
 use crate::words::class::StatementClass;
 use crate::words::time::format_duration;
 
@@ -126,29 +126,27 @@ impl Counts {
     }
 
     fn take_request(&mut self, request: &Request, reader: &Reader) {
-        self.executions += 1;
+        for reference in request.sent.executed() {
+            let statement = reader.statement(reference);
+            let class = statement.map_or(StatementClass::Other, |statement| statement.class);
+            *self.classes.entry(class.name()).or_default() += 1;
+            self.fingerprints.extend(statement.map(|statement| statement.fingerprint.0));
+        }
+        let executions = request.sent.executed().count() as u64;
+        self.executions += executions;
         match request.tenant {
-            Some(tenant) => *self.tenants.entry(tenant).or_default() += 1,
-            None => self.executions_without_tenant += 1,
+            Some(tenant) => *self.tenants.entry(tenant).or_default() += executions,
+            None => self.executions_without_tenant += executions,
         }
         if let Some((database, user)) = self.places.get(&request.session) {
-            count(&mut self.databases, database);
-            count(&mut self.users, user);
+            count(&mut self.databases, database, executions);
+            count(&mut self.users, user, executions);
         }
-        let reference = match &request.sent {
-            Sent::Simple { sql } => Some(sql),
-            Sent::Execute(execute) => Some(&execute.sql),
-            Sent::Messages(_) => None,
-        };
-        let statement = reference.and_then(|reference| reader.statement(reference));
-        let class = statement.map_or(StatementClass::Other, |statement| statement.class);
-        *self.classes.entry(class.name()).or_default() += 1;
-        self.fingerprints.extend(statement.map(|statement| statement.fingerprint.0));
         if let Some(sqlstate) = request.results.iter().find_map(|result| result.sqlstate) {
             *self.errors.entry(sqlstate.to_string()).or_default() += 1;
         }
         let second = request.t_us / 1_000_000;
-        self.second = if self.second.0 == second { (second, self.second.1 + 1) } else { (second, 1) };
+        self.second = if self.second.0 == second { (second, self.second.1 + executions) } else { (second, executions) };
         self.peak_per_second = self.peak_per_second.max(self.second.1);
     }
 
@@ -196,11 +194,11 @@ impl Counts {
     }
 }
 
-fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+fn count(counts: &mut BTreeMap<String, u64>, name: &str, executions: u64) {
     match counts.get_mut(name) {
-        Some(count) => *count += 1,
+        Some(count) => *count += executions,
         None => {
-            counts.insert(name.to_owned(), 1);
+            counts.insert(name.to_owned(), executions);
         }
     }
 }
@@ -304,14 +302,14 @@ mod tests {
     #[test]
     fn everything_is_counted() {
         let info = info();
-        assert_eq!((info.sessions, info.sessions_began_before, info.executions, info.statements), (2, 1, 5, 4));
+        assert_eq!((info.sessions, info.sessions_began_before, info.executions, info.statements), (2, 1, 6, 4));
         assert_eq!(info.executions_without_tenant, 1);
         assert_eq!(info.tenants[0].name, "acme");
-        assert_eq!((info.tenants[0].executions, info.tenants[0].share), (2, 0.4));
-        assert_eq!(info.databases, [NamedCount { name: "app".to_owned(), executions: 5 }]);
+        assert_eq!((info.tenants[0].executions, info.tenants[0].share), (3, 0.5));
+        assert_eq!(info.databases, [NamedCount { name: "app".to_owned(), executions: 6 }]);
         assert_eq!(info.errors["23505"], 1);
-        assert_eq!(info.classes["read"], 1);
-        assert_eq!((info.span_us, info.peak_per_second), (7_000, 5));
+        assert_eq!(info.classes["read"], 2);
+        assert_eq!((info.span_us, info.peak_per_second), (7_000, 6));
         assert_eq!(info.skipped["copy_data"].count, 2);
     }
 
@@ -320,7 +318,7 @@ mod tests {
         let text = info().to_text();
         assert!(text.contains("sessions     2 (1 began before the capture)"), "{text}");
         assert!(text.contains("skipped      copy_data 2, first at postgresql.csv:9"), "{text}");
-        assert!(text.contains("  acme                 2   40.0 %"), "{text}");
+        assert!(text.contains("  acme                 3   50.0 %"), "{text}");
         assert!(text.lines().count() < 40);
     }
 }

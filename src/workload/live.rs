@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::LineFault;
-use super::record::{InlineSql, Record, Request, Sent, SqlRef, SqlText, Tenant, Text};
+use super::record::{InlineSql, Record, Request, Sent, SqlRef, SqlText, Tenant, Text, WireMessage};
 use crate::words::class::StatementClass;
 use crate::words::ids::Fingerprint;
 use crate::words::limits::WORKLOAD_LIVE_SQL_MAX;
@@ -132,7 +132,9 @@ impl Live {
         match &request.sent {
             Sent::Simple { sql } => self.check_sql(sql),
             Sent::Execute(execute) => self.check_sql(&execute.sql),
-            Sent::Messages(_) => Ok(()),
+            Sent::Messages(messages) => {
+                messages.iter().filter_map(WireMessage::sql).try_for_each(|reference| self.check_sql(reference))
+            }
         }
     }
 

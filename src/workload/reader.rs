@@ -207,7 +207,6 @@ impl Iterator for Reader {
 mod tests {
     use std::io::Cursor;
 
-    use super::super::record::Sent;
     use super::*;
 
     const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats/workload-v1.jsonl"));
@@ -231,22 +230,25 @@ mod tests {
         let mut last = None;
         while let Some((line, record)) = reader.next_record().unwrap() {
             if let Record::Request(request) = &record {
-                match &request.sent {
-                    Sent::Simple { sql } => texts.push(reader.statement(sql).unwrap().text.text().into_owned()),
-                    Sent::Execute(execute) => {
-                        texts.push(reader.statement(&execute.sql).unwrap().text.text().into_owned());
-                    }
-                    Sent::Messages(messages) => texts.push(messages.iter().map(|message| message.tag).collect()),
+                for sql in request.sent.executed() {
+                    texts.push(reader.statement(sql).unwrap().text.text().into_owned());
                 }
             }
             last = Some((line, record));
         }
         assert_eq!(
             texts,
-            ["BEGIN", "select \u{fffd} from t where id = $1", "UPDATE t SET a = 'b'", "QS", "COPY t FROM STDIN"]
+            [
+                "BEGIN",
+                "select \u{fffd} from t where id = $1",
+                "UPDATE t SET a = 'b'",
+                "select \u{fffd} from t where id = $1",
+                "COPY t FROM STDIN",
+                "COPY t FROM STDIN"
+            ]
         );
         assert!(
-            matches!(last, Some((18, Record::End(end))) if end.requests == 5 && end.skipped["copy_data"].count == 2)
+            matches!(last, Some((21, Record::End(end))) if end.requests == 7 && end.skipped["copy_data"].count == 2)
         );
     }
 

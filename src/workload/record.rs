@@ -126,6 +126,9 @@ pub struct Request {
     /// What came back, one for each statement; empty where the source does not know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<Outcome>,
+    /// Whether a transaction block was open when the answer was complete; unknown from a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionState>,
     /// Index into the header's sources, and line (1-based) or packet number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<(u16, u64)>,
@@ -139,11 +142,14 @@ pub enum Sent {
     Simple { sql: SqlRef },
     /// Parse (where needed), Bind, Execute, Sync.
     Execute(Execute),
-    /// The exact messages up to and including the one that ended in ReadyForQuery.
+    /// The exact messages, where they are not those of an `execute`: pipelines, prepared apart, portals read in parts. They
+    /// go up to and including the one that ended in ReadyForQuery; a long pipeline may be parted into several requests,
+    /// of which only the last one ends so.
     Messages(Vec<WireMessage>),
 }
 
-/// An execution by the extended protocol. An empty statement name is the unnamed statement.
+/// An execution by the extended protocol: Parse, Bind, Describe of the portal, Execute, Sync. An empty statement name is
+/// the unnamed statement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Execute {
     pub sql: SqlRef,
@@ -159,6 +165,12 @@ pub struct Execute {
     /// 0 for no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub row_limit: u32,
+    /// Whether a Parse was sent with it; unknown from a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parse: Option<bool>,
+    /// Whether a Describe of the portal was sent with it; unknown from a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub describe: Option<bool>,
 }
 
 /// A reference to a `sql` line, or a text of its own where there are too many.
@@ -197,11 +209,104 @@ pub enum ParameterBytes {
     BinaryBase64(String),
 }
 
-/// A protocol message by its tag and body, base64 encoded.
+/// A client's protocol message, by the names of the manual's "Message Formats". COPY data stands in lines of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WireMessage {
-    pub tag: char,
-    pub body: String,
+#[serde(untagged)]
+pub enum WireMessage {
+    Named(Message),
+    /// A message that needs no meaning here, such as a FunctionCall: tag and body, base64 encoded.
+    Raw {
+        tag: char,
+        body: String,
+    },
+}
+
+/// A message with its parts. Empty names are the unnamed ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    Query {
+        sql: SqlRef,
+    },
+    Parse {
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        statement: String,
+        sql: SqlRef,
+    },
+    Bind {
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        portal: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        statement: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parameters: Vec<Parameter>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        result_formats: Vec<i16>,
+    },
+    DescribeStatement {
+        name: String,
+    },
+    DescribePortal {
+        name: String,
+    },
+    /// `sql` is the statement of the portal, where it is known: it was bound in an earlier request, perhaps.
+    Execute {
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        portal: String,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        row_limit: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sql: Option<SqlRef>,
+    },
+    CloseStatement {
+        name: String,
+    },
+    ClosePortal {
+        name: String,
+    },
+    Flush,
+    Sync,
+}
+
+/// The state of a session's transaction block, as ReadyForQuery says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionState {
+    Idle,
+    InTransaction,
+    Failed,
+}
+
+impl WireMessage {
+    /// The reference to the statement that it executes, describes in full or defines.
+    pub fn sql(&self) -> Option<&SqlRef> {
+        match self {
+            Self::Named(Message::Query { sql } | Message::Parse { sql, .. }) => Some(sql),
+            Self::Named(Message::Execute { sql, .. }) => sql.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The reference to the statement that it executes.
+    pub fn executes(&self) -> Option<&SqlRef> {
+        match self {
+            Self::Named(Message::Query { sql }) => Some(sql),
+            Self::Named(Message::Execute { sql, .. }) => sql.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Sent {
+    /// The references to the statements that it executes, in order: one of a simple query, whatever stands in its text.
+    pub fn executed(&self) -> impl Iterator<Item = &SqlRef> {
+        let (one, messages) = match self {
+            Self::Simple { sql } => (Some(sql), [].as_slice()),
+            Self::Execute(execute) => (Some(&execute.sql), [].as_slice()),
+            Self::Messages(messages) => (None, messages.as_slice()),
+        };
+        one.into_iter().chain(messages.iter().filter_map(WireMessage::executes))
+    }
 }
 
 /// What came back for one statement.
@@ -213,17 +318,26 @@ pub struct Outcome {
     /// From sent to completion, microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_us: Option<u64>,
+    /// Rows selected, written or copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<SqlState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_tag: Option<String>,
+    /// A digest of all rows, equal where the rows are; it begins with `o:` where their order counts and with `u:` where it
+    /// does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Values returned by RETURNING, as text.
+    /// Bytes of the values of all rows, or of the data of a COPY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// The columns that RETURNING named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub returned: Vec<Option<String>>,
+    pub returned_columns: Vec<String>,
+    /// The values that RETURNING gave, row by row; cut to whole rows where there are very many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned: Vec<Parameter>,
 }
 
 /// COPY data in either direction, at most 64 KiB a line.
@@ -235,6 +349,17 @@ pub struct CopyData {
     pub sequence: u64,
     pub from_client: bool,
     pub base64: String,
+    /// On the last line of a COPY: how its sender ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<CopyEnd>,
+}
+
+/// How a COPY ended: CopyDone or CopyFail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyEnd {
+    Done,
+    Failed,
 }
 
 /// The client asked to cancel what the session was doing.

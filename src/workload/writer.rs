@@ -209,7 +209,8 @@ mod tests {
 
     fn request(t_us: u64, sequence: u64, sql: SqlRef) -> Record {
         let sent = Sent::Simple { sql };
-        Record::Request(Request { t_us, session: 1, sequence, tenant: None, sent, results: Vec::new(), at: None })
+        let (results, transaction) = (Vec::new(), None);
+        Record::Request(Request { t_us, session: 1, sequence, tenant: None, sent, results, transaction, at: None })
     }
 
     fn open(t_us: u64) -> Record {

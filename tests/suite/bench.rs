@@ -238,6 +238,8 @@ impl Lines {
             parameters: vec![Parameter::Text(id.to_owned())],
             result_formats: Vec::new(),
             row_limit: 0,
+            parse: None,
+            describe: None,
         };
         self.request(t_us, session, tenant, Sent::Execute(execute));
     }
@@ -246,7 +248,8 @@ impl Lines {
         let sequence = self.sequences[session as usize];
         self.sequences[session as usize] += 1;
         let results = vec![Outcome { total_us: Some(500), ..Outcome::default() }];
-        self.add(&Record::Request(Request { t_us, session, sequence, tenant: Some(tenant), sent, results, at: None }));
+        let (tenant, transaction, at) = (Some(tenant), None, None);
+        self.add(&Record::Request(Request { t_us, session, sequence, tenant, sent, results, transaction, at }));
     }
 
     fn sql_ref(&mut self, text: &str, class: StatementClass) -> SqlRef {

@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::io;
 
+use super::super::sequence::{Counts, Output, TenantCounts};
 use super::super::sort::{Sorted, Sorter};
 use super::entry::{LogEntry, SessionKey, Severity};
 use super::evidence::{AllEvidence, Longest};
 use super::message::Message;
-use super::sequence::{Counts, Output, TenantCounts};
 use super::session::Session;
 use super::tally::{Aside, Reason, Tally};
 use crate::tenant::Rules;

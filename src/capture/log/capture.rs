@@ -68,7 +68,7 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     let mut report = report(&assembled, sources, lines, options);
     let Assembled { events, tenants, server_version, longest, .. } = assembled;
     let refuse = |request: &Request| {
-        let cut = request.extended.as_ref()?.possible_cut?;
+        let cut = request.possible_cut?;
         longest.may_be_cut(cut).then_some(Reason::ParameterCut.name())
     };
     output::write(events, &tenants, server_version, refuse, &mut report, &options.output)?;

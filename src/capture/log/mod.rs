@@ -1,7 +1,7 @@
 //! Server logs to a workload.
 //!
 //! The way of the data: `source` (files in order) -> `csv` (records) -> `csvlog` (columns) -> `entry` -> `assembler`
-//! with a `session` for each (`requests` from `message` and `parameters`) -> `sequence` -> sorted events -> workload. Another log format needs what
+//! with a `session` for each (`requests` from `message` and `parameters`) -> `capture::sequence` -> sorted events -> workload. Another log format needs what
 //! stands before `entry`.
 
 mod assembler;
@@ -13,7 +13,6 @@ mod evidence;
 mod message;
 mod parameters;
 mod requests;
-mod sequence;
 mod session;
 mod source;
 mod tally;

@@ -9,25 +9,18 @@ use std::rc::Rc;
 
 use memchr::memmem;
 
-use super::super::event::{Extended, Request};
-use super::entry::{LogEntry, Severity};
+use super::super::event::{Execute, Outcome, PossibleCut, Request, Sent, Value};
+use super::super::sequence::Draft;
+use super::entry::{LogEntry, Position, Severity};
 use super::evidence::Evidence;
 use super::message::{Message, split_name};
 use super::parameters::{self, ParameterList};
 use super::tally::{Aside, Reason, Tally};
 use crate::sql::{TokenKind, copies_from_client, split, tokens};
+use crate::words::sqlstate::SqlState;
 
 /// Names of prepared statements that hold a slash, remembered to tell them from `statement/portal`.
 const SLASHED_NAMES_MAX: usize = 1_024;
-
-/// A request as far as its session knows it: the sequence and the tenant are still missing.
-#[derive(Debug)]
-pub struct Draft {
-    pub start_us: i64,
-    pub request: Request,
-    /// When the client's cancel request reached it.
-    pub cancelled_us: Option<i64>,
-}
 
 /// What a session's entries say about its requests.
 #[derive(Debug, Default)]
@@ -39,6 +32,15 @@ pub struct Requests {
     slashed_names: HashSet<Box<[u8]>>,
     /// Of all sessions of the same user and database.
     evidence: Option<Rc<Evidence>>,
+}
+
+/// An execution by the extended protocol, as far as a log tells it. The text stands beside it.
+#[derive(Debug, Default)]
+struct Extended {
+    statement: Vec<u8>,
+    portal: Vec<u8>,
+    parameters: Vec<Value>,
+    possible_cut: Option<PossibleCut>,
 }
 
 #[derive(Debug)]
@@ -133,13 +135,7 @@ impl Requests {
             }
             Ok(extended) => Some(Draft {
                 start_us: entry.time_us.saturating_sub_unsigned(duration_us.unwrap_or(0)),
-                request: Request {
-                    sql: sql.to_vec(),
-                    extended,
-                    total_us: duration_us,
-                    at: entry.at,
-                    ..Request::default()
-                },
+                request: request(sql, extended, duration_us, None, entry.at),
                 cancelled_us: None,
             }),
         };
@@ -155,7 +151,7 @@ impl Requests {
             Some(Pending { draft, .. }) => {
                 tally.set_aside(Aside::Duration);
                 if let Some(mut draft) = draft {
-                    draft.request.total_us = Some(duration_us);
+                    draft.request.results = results(Some(duration_us), None);
                     give(draft);
                 }
             }
@@ -169,8 +165,8 @@ impl Requests {
         if self.pending.as_ref().is_some_and(|pending| pending.is_of(entry, session_ends)) {
             tally.set_aside(Aside::Error);
             if let Some(mut draft) = self.pending.take().and_then(|pending| pending.draft) {
-                draft.request.total_us = u64::try_from(entry.time_us - draft.start_us).ok();
-                draft.request.sqlstate = entry.sqlstate;
+                let total_us = u64::try_from(entry.time_us - draft.start_us).ok();
+                draft.request.results = results(total_us, entry.sqlstate);
                 draft.cancelled_us = cancelled_us(entry);
                 give(draft);
             }
@@ -227,7 +223,8 @@ impl Requests {
             _ => None,
         };
         let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
-        Ok(Extended { statement: statement.to_vec(), portal: portal.to_vec(), parameters: list.values, possible_cut })
+        let parameters = values(list.values);
+        Ok(Extended { statement: statement.to_vec(), portal: portal.to_vec(), parameters, possible_cut })
     }
 }
 
@@ -245,7 +242,7 @@ impl Pending {
 /// A request that left no line but its error.
 fn failed_draft(entry: &LogEntry<'_>, prepared: Option<Prepared>, tally: &mut Tally) -> Draft {
     let begins_us = prepared.as_ref().map(|prepared| prepared.ended_us);
-    let of_context = parameters_of_context(&entry.context);
+    let of_context = parameters_of_context(&entry.context).map(values);
     let extended = match prepared {
         Some(Prepared { extended, is_bound: true, .. }) if !is_parse_or_bind(entry) => Some(extended),
         Some(Prepared { extended: Extended { statement, portal, .. }, .. }) => {
@@ -260,18 +257,43 @@ fn failed_draft(entry: &LogEntry<'_>, prepared: Option<Prepared>, tally: &mut Ta
         // transaction as it did then.
         tally.without_parameters += 1;
     }
+    let total_us = begins_us.and_then(|begins_us| u64::try_from(entry.time_us - begins_us).ok());
     Draft {
         start_us: begins_us.unwrap_or(entry.time_us),
-        request: Request {
-            sql: entry.query.to_vec(),
-            extended,
-            total_us: begins_us.and_then(|begins_us| u64::try_from(entry.time_us - begins_us).ok()),
-            sqlstate: entry.sqlstate,
-            at: entry.at,
-            ..Request::default()
-        },
+        request: request(&entry.query, extended, total_us, entry.sqlstate, entry.at),
         cancelled_us: cancelled_us(entry),
     }
+}
+
+fn request(
+    sql: &[u8],
+    extended: Option<Extended>,
+    total_us: Option<u64>,
+    sqlstate: Option<SqlState>,
+    at: Position,
+) -> Request {
+    let possible_cut = extended.as_ref().and_then(|extended| extended.possible_cut);
+    let sql = sql.to_vec();
+    let sent = match extended {
+        None => Sent::Simple { sql },
+        Some(Extended { statement, portal, parameters, .. }) => {
+            Sent::Execute(Execute { sql, statement, portal, parameters, ..Execute::default() })
+        }
+    };
+    Request { sent, results: results(total_us, sqlstate), possible_cut, at, ..Request::default() }
+}
+
+/// What a log knows of the answer.
+fn results(total_us: Option<u64>, sqlstate: Option<SqlState>) -> Vec<Outcome> {
+    match (total_us, sqlstate) {
+        (None, None) => Vec::new(),
+        _ => vec![Outcome { total_us, sqlstate, ..Outcome::default() }],
+    }
+}
+
+/// A log shows every parameter as text.
+fn values(parameters: Vec<Option<Vec<u8>>>) -> Vec<Value> {
+    parameters.into_iter().map(|value| value.map_or(Value::Null, Value::Text)).collect()
 }
 
 /// The parameters that an error's CONTEXT holds where `log_parameter_max_length_on_error` allows it, if all are whole.
@@ -293,8 +315,8 @@ fn parameters_of_context(context: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
 
 /// When the client asked to cancel the request that failed with this entry.
 fn cancelled_us(entry: &LogEntry<'_>) -> Option<i64> {
-    let by_user = entry.sqlstate == Some(crate::words::sqlstate::SqlState::QUERY_CANCELED)
-        && memmem::find(&entry.message, b"user request").is_some();
+    let by_user =
+        entry.sqlstate == Some(SqlState::QUERY_CANCELED) && memmem::find(&entry.message, b"user request").is_some();
     by_user.then_some(entry.time_us)
 }
 

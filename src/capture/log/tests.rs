@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::event::{Event, Request};
+use super::super::event::{Event, Execute, Request, Sent, Value};
 use super::super::sort::Sorter;
 use super::assembler::{Assembled, Assembler};
 use super::entry::{LogEntry, SessionKey, Severity};
@@ -105,8 +105,20 @@ impl Log {
     }
 }
 
+/// How the extended protocol executed it, if it did.
+fn execution(request: &Request) -> Option<&Execute> {
+    match &request.sent {
+        Sent::Execute(execute) => Some(execute),
+        _ => None,
+    }
+}
+
+fn total_us(request: &Request) -> Option<u64> {
+    request.results.first()?.total_us
+}
+
 fn texts(requests: &[(i64, Request)]) -> Vec<&str> {
-    requests.iter().map(|(_, request)| std::str::from_utf8(&request.sql).unwrap()).collect()
+    requests.iter().map(|(_, request)| std::str::from_utf8(request.first_sql()).unwrap()).collect()
 }
 
 #[test]
@@ -132,8 +144,8 @@ fn a_line_stamped_at_the_end_goes_back_to_the_start() {
     log.process(8).log("statement: begin").process(7).log("duration: 1.500 ms  statement: select 1");
     let requests = log.requests();
     assert_eq!(texts(&requests), ["select 1", "begin"]);
-    assert_eq!((requests[0].0, requests[0].1.total_us), (500, Some(1_500)));
-    assert_eq!((requests[1].0, requests[1].1.total_us), (1_000, None));
+    assert_eq!((requests[0].0, total_us(&requests[0].1)), (500, Some(1_500)));
+    assert_eq!((requests[1].0, total_us(&requests[1].1)), (1_000, None));
 }
 
 #[test]
@@ -161,9 +173,9 @@ fn parse_and_bind_are_part_of_their_execution() {
         .log("duration: 0.1 ms  execute fetch from S_1/C_1: select $1, $2");
     let (events, assembled) = log.finish();
     let [_, (_, _, Event::Request(request)), _] = events.as_slice() else { panic!("{events:?}") };
-    let extended = request.extended.as_ref().unwrap();
+    let extended = execution(request).unwrap();
     assert_eq!((extended.statement.as_slice(), extended.portal.as_slice()), (b"S_1".as_slice(), b"C_1".as_slice()));
-    assert_eq!(extended.parameters, [Some(b"a".to_vec()), None]);
+    assert_eq!(extended.parameters, [Value::Text(b"a".to_vec()), Value::Null]);
     assert_eq!(assembled.tally.skipped(Reason::PortalFetch), 1);
 }
 
@@ -173,8 +185,8 @@ fn an_error_belongs_to_the_statement_that_was_logged() {
     log.log("statement: select 1/0").error("22012", "select 1/0").log("statement: select 2");
     let requests = log.requests();
     assert_eq!(texts(&requests), ["select 1/0", "select 2"]);
-    assert_eq!(requests[0].1.sqlstate, Some("22012".parse().unwrap()));
-    assert_eq!(requests[1].1.sqlstate, None);
+    assert_eq!(requests[0].1.sqlstate(), Some("22012".parse().unwrap()));
+    assert_eq!(requests[1].1.sqlstate(), None);
 }
 
 #[test]
@@ -191,7 +203,7 @@ fn a_failed_execution_takes_the_parameters_of_its_bind() {
         .tag(b"INSERT")
         .error("23505", "insert into t values ($1)");
     let requests = log.requests();
-    let extended = requests[0].1.extended.as_ref().unwrap();
+    let extended = execution(&requests[0].1).unwrap();
     assert_eq!((extended.statement.as_slice(), extended.parameters.len()), (b"ins".as_slice(), 1));
 }
 
@@ -203,9 +215,9 @@ fn a_failed_parse_or_bind_is_not_the_execution_before_it() {
         .error("22P02", "insert into t values ($1)");
     let requests = log.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!((requests[0].1.sqlstate, requests[0].1.extended.is_some()), (None, true));
+    assert_eq!((requests[0].1.sqlstate(), execution(&requests[0].1).is_some()), (None, true));
     // Nothing tells its parameters: as a simple query it fails as it did, and writes nothing.
-    assert_eq!((requests[1].1.sqlstate.is_some(), requests[1].1.extended.is_some()), (true, false));
+    assert_eq!((requests[1].1.sqlstate().is_some(), execution(&requests[1].1).is_some()), (true, false));
 }
 
 #[test]
@@ -217,7 +229,7 @@ fn parameters_of_an_error_may_stand_in_its_context() {
         entry.context = Cow::Borrowed(b"SQL function f\nunnamed portal with parameters: $1 = '7', $2 = NULL\nmore");
     });
     let requests = log.requests();
-    assert_eq!(requests[0].1.extended.as_ref().unwrap().parameters, [Some(b"7".to_vec()), None]);
+    assert_eq!(execution(&requests[0].1).unwrap().parameters, [Value::Text(b"7".to_vec()), Value::Null]);
 }
 
 #[test]
@@ -255,7 +267,7 @@ fn whether_a_value_in_dots_is_whole_is_decided_when_the_log_is_read() {
     let cut: Vec<_> = events
         .iter()
         .filter_map(|(_, _, event)| match event {
-            Event::Request(request) => request.extended.as_ref()?.possible_cut,
+            Event::Request(request) => request.possible_cut,
             _ => None,
         })
         .map(|cut| assembled.longest.may_be_cut(cut))
@@ -334,7 +346,7 @@ fn an_idle_session_that_the_server_ends_fails_no_statement() {
     log.log("statement: select 1").tag(b"idle").entry(Severity::Error { session_ends: true }, |entry| {
         entry.sqlstate = Some("57P01".parse().unwrap());
     });
-    assert_eq!(log.requests()[0].1.sqlstate, None);
+    assert_eq!(log.requests()[0].1.sqlstate(), None);
 }
 
 #[test]

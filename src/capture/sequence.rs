@@ -1,18 +1,26 @@
 //! Events on their way out: a session's place in the order, and what all sessions share.
 //!
-//! Takes a session's requests in the order of the log and gives events whose times never go back within it. Must not
-//! know log entries.
+//! Takes a session's requests in the order of their source and gives events whose times never go back within it. Must not
+//! know log entries or protocol messages.
 
 use std::collections::HashMap;
 use std::io;
 
-use super::super::event::{Event, Key, Opening};
-use super::super::sort::{Sorted, Sorter};
-use super::requests::Draft;
+use super::event::{Event, Key, Opening, Request, Sent};
+use super::sort::{Sorted, Sorter};
 
 /// A statement that ran when the log began is taken to have started this long before, at most: one that ran for hours
 /// must not put hours of silence at the start of a replay.
 const BEFORE_LOG_US_MAX: i64 = 60_000_000;
+
+/// A request as far as its session knows it: the sequence and the tenant are still missing.
+#[derive(Debug)]
+pub struct Draft {
+    pub start_us: i64,
+    pub request: Request,
+    /// When the client's cancel request reached it.
+    pub cancelled_us: Option<i64>,
+}
 
 /// A session's place in the order of events.
 pub struct Sequence {
@@ -48,7 +56,19 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// All requests.
+    fn take(&mut self, request: &Request) {
+        self.failed += u64::from(request.sqlstate().is_some());
+        let succeeded = request.results.iter().filter(|result| result.sqlstate.is_none());
+        if let Some(total_us) = succeeded.filter_map(|result| result.total_us).min() {
+            self.fastest_us = Some(self.fastest_us.map_or(total_us, |fastest_us| fastest_us.min(total_us)));
+        }
+        match request.sent {
+            Sent::Simple { .. } => self.simple += 1,
+            Sent::Execute(_) | Sent::Messages(_) => self.extended += request.executions(),
+        }
+    }
+
+    /// Executions: simple queries and executions by the extended protocol.
     pub fn requests(&self) -> u64 {
         self.simple + self.extended
     }
@@ -112,16 +132,9 @@ impl Sequence {
     pub fn give(&mut self, draft: Draft, tenant: Option<&str>, out: &mut Output) -> io::Result<()> {
         let mut request = draft.request;
         request.sequence = self.requests;
-        request.tenant = tenant.map(|tenant| out.tenant(tenant));
-        out.counts.without_tenant += u64::from(tenant.is_none());
-        out.counts.failed += u64::from(request.sqlstate.is_some());
-        if let (Some(total_us), None) = (request.total_us, request.sqlstate) {
-            out.counts.fastest_us = Some(out.counts.fastest_us.map_or(total_us, |fastest_us| fastest_us.min(total_us)));
-        }
-        match request.extended {
-            Some(_) => out.counts.extended += 1,
-            None => out.counts.simple += 1,
-        }
+        request.tenant = tenant.map(|tenant| out.tenant(tenant, request.executions()));
+        out.counts.without_tenant += if tenant.is_none() { request.executions() } else { 0 };
+        out.counts.take(&request);
         self.requests += 1;
         self.push(draft.start_us, &Event::Request(Box::new(request)), out)?;
         match draft.cancelled_us {
@@ -215,7 +228,7 @@ impl Output {
     }
 
     /// The index of a tenant, counted.
-    fn tenant(&mut self, name: &str) -> u32 {
+    fn tenant(&mut self, name: &str, executions: u64) -> u32 {
         let id = match self.tenant_ids.get(name) {
             Some(id) => *id,
             None => {
@@ -225,7 +238,7 @@ impl Output {
                 id
             }
         };
-        self.tenants[id as usize].1 += 1;
+        self.tenants[id as usize].1 += executions;
         id
     }
 }
