@@ -1,0 +1,1 @@
+//! Floor 3: one workload to another: parts, other tenants, other values.
