@@ -10,7 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::error::CaptureError;
 use super::event::{Event, Execute, Key, Message, Outcome, Request, Sent, Value};
 use super::report::CaptureReport;
+use super::sequence::TenantCounts;
 use super::sort::Sorted;
+use crate::tenant::{Census, MappedTenant, Mapping, Rules};
 use crate::workload::record::{
     Cancel, Close, CopyData as CopyLine, End, Execute as ExecuteLine, Header, Message as MessageLine, Open,
     Outcome as OutcomeLine, Parameter, ParameterBytes, Record, Request as RequestLine, Sent as SentLine, Skipped,
@@ -21,14 +23,22 @@ use crate::workload::{WriteError, Writer};
 /// The reason under which a request is counted that is too long for a line of a workload.
 const TOO_LONG: &str = "request longer than a line of a workload";
 
-/// Writes the workload, and corrects the report where something could not be written. `tenants` are in the order in
-/// which events number them; `refuse` gives the reason for which a request must be left out.
+/// What tenants are called: those that events number, in the order of their numbers, and what is said of them.
+pub struct Naming<'a> {
+    pub captured: &'a TenantCounts,
+    pub rules: &'a Rules,
+    /// The tenants file, where there is one.
+    pub mapping: Option<&'a Mapping>,
+}
+
+/// Writes the workload, counts its tenants, and corrects the report where something could not be written. `refuse` gives
+/// the reason for which a request must be left out.
 ///
 /// # Errors
 /// A temporary file cannot be read, or the workload cannot be written; nothing stands under its name then.
 pub fn write(
     mut events: Sorted,
-    tenants: &[(String, u64)],
+    naming: &Naming<'_>,
     server_version: Option<String>,
     refuse: impl Fn(&Request) -> Option<&'static str>,
     report: &mut CaptureReport,
@@ -47,8 +57,8 @@ pub fn write(
     let mut output = Output {
         writer: Writer::create(path, &header)?,
         started_us,
-        tenants: tenants.iter().map(|(name, _)| TenantName { name, id: None }).collect(),
-        tenants_defined: 0,
+        captured: naming.captured.iter().map(|(captured, _)| CapturedTenant { captured, id: None }).collect(),
+        census: Census::new(naming.mapping),
     };
     while let Some((key, event)) = next {
         let refused = match &event {
@@ -64,6 +74,7 @@ pub fn write(
     if report.executions() == 0 {
         return Err(nothing_left(report));
     }
+    report.tenants = output.census.table(naming.rules);
     let end = output.writer.finish(report.skipped.clone())?;
     report.span_us = end.span_us;
     Ok(end)
@@ -72,12 +83,12 @@ pub fn write(
 struct Output<'a> {
     writer: Writer,
     started_us: i64,
-    tenants: Vec<TenantName<'a>>,
-    tenants_defined: u32,
+    captured: Vec<CapturedTenant<'a>>,
+    census: Census<'a>,
 }
 
-struct TenantName<'a> {
-    name: &'a str,
+struct CapturedTenant<'a> {
+    captured: &'a str,
     /// Given with its first request, so that numbers go up as tenants appear.
     id: Option<u32>,
 }
@@ -103,7 +114,11 @@ impl Output<'_> {
                         self.leave_out(&request, TOO_LONG, report);
                         Ok(())
                     }
-                    other => Ok(other?),
+                    Ok(()) => {
+                        self.census.count(tenant, request.executions());
+                        Ok(())
+                    }
+                    Err(error) => Err(error.into()),
                 };
             }
             Event::Copy(copy) => Record::Copy(CopyLine {
@@ -188,24 +203,19 @@ impl Output<'_> {
             Sent::Execute(_) | Sent::Messages(_) => report.extended -= executions,
         }
         report.failed -= u64::from(request.sqlstate().is_some());
-        match request.tenant.and_then(|index| self.tenants.get(index as usize)) {
-            None => report.without_tenant -= executions,
-            Some(tenant) => {
-                let of_tenant = report.tenants.iter_mut().filter(|(name, _)| name == tenant.name);
-                of_tenant.for_each(|(_, requests)| *requests -= executions);
-            }
-        }
         let first = Skipped { count: 0, first: request.at };
         report.skipped.entry(reason.to_owned()).or_insert(first).count += 1;
     }
 
+    /// The workload's number of a tenant, whose line is written before its first request.
     fn tenant(&mut self, index: Option<u32>) -> Result<Option<u32>, WriteError> {
-        let Some(tenant) = index.and_then(|index| self.tenants.get_mut(index as usize)) else { return Ok(None) };
+        let Some(tenant) = index.and_then(|index| self.captured.get_mut(index as usize)) else { return Ok(None) };
         if tenant.id.is_none() {
-            let line = Tenant { id: self.tenants_defined, name: tenant.name.to_owned(), tier: None, region: None };
-            self.writer.define_tenant(&line)?;
-            tenant.id = Some(line.id);
-            self.tenants_defined += 1;
+            let (id, is_new) = self.census.enter(tenant.captured);
+            if let Some(MappedTenant { name, tier, region }) = self.census.tenant(id).filter(|_| is_new).cloned() {
+                self.writer.define_tenant(&Tenant { id, name, tier, region })?;
+            }
+            tenant.id = Some(id);
         }
         Ok(tenant.id)
     }

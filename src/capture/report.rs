@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::tenant::TenantTable;
 use crate::workload::record::{Skipped, Source};
 
 /// What a capture found.
@@ -22,12 +23,8 @@ pub struct CaptureReport {
     pub failed: u64,
     /// From the first event to the last, microseconds.
     pub span_us: u64,
-    /// With their requests, the busiest first.
-    pub tenants: Vec<(String, u64)>,
-    /// Requests that no rule gives a tenant.
-    pub without_tenant: u64,
-    /// The rules that named the tenants.
-    pub tenant_rules: String,
+    /// Filled in as the workload is written.
+    pub tenants: TenantTable,
     /// By reason.
     pub skipped: BTreeMap<String, Skipped>,
     /// Log entries that are understood and no request, by kind.
@@ -40,9 +37,6 @@ pub struct CaptureReport {
     pub unknown_zone: u64,
 }
 
-/// Tenants that are shown by name.
-const TENANTS_SHOWN: usize = 8;
-
 /// Every workload has statements faster than this, if all are logged.
 const FASTEST_USUAL_US: u64 = 5_000;
 
@@ -50,22 +44,6 @@ impl CaptureReport {
     /// Executions in the workload: simple queries and extended executions.
     pub fn executions(&self) -> u64 {
         self.simple + self.extended
-    }
-
-    fn write_tenants(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "tenants     {} (by {})", self.tenants.len(), self.tenant_rules)?;
-        for (name, requests) in self.tenants.iter().take(TENANTS_SHOWN) {
-            writeln!(f, "  {:<32} {requests:>12}  {:>5.1} %", shortened(name), self.share(*requests))?;
-        }
-        if let Some(rest) = self.tenants.get(TENANTS_SHOWN..).filter(|rest| !rest.is_empty()) {
-            let requests = rest.iter().map(|(_, requests)| requests).sum::<u64>();
-            writeln!(f, "  {:<32} {requests:>12}  {:>5.1} %", format!("{} more", rest.len()), self.share(requests))?;
-        }
-        if self.without_tenant > 0 {
-            let share = self.share(self.without_tenant);
-            writeln!(f, "  {:<32} {:>12}  {share:>5.1} %", "without a tenant", self.without_tenant)?;
-        }
-        Ok(())
     }
 
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,10 +69,6 @@ impl CaptureReport {
         Ok(())
     }
 
-    fn share(&self, requests: u64) -> f64 {
-        100.0 * requests as f64 / self.executions().max(1) as f64
-    }
-
     fn place(&self, skipped: &Skipped) -> String {
         let file = self.sources.get(usize::from(skipped.first.0)).map_or("?", |source| source.file.as_str());
         format!("{file}:{}", skipped.first.1)
@@ -109,7 +83,7 @@ impl fmt::Display for CaptureReport {
         let rate = self.executions() as f64 / span_s.max(1e-6);
         writeln!(f, "executions  {} in {span_s:.1} s, {rate:.1}/s", self.executions())?;
         writeln!(f, "            {} simple, {} extended, {} failed", self.simple, self.extended, self.failed)?;
-        self.write_tenants(f)?;
+        write!(f, "{}", self.tenants)?;
         if self.skipped.is_empty() {
             writeln!(f, "skipped     nothing")?;
         } else {
@@ -128,15 +102,6 @@ impl fmt::Display for CaptureReport {
     }
 }
 
-/// A name that fits its column.
-fn shortened(name: &str) -> String {
-    let printable = |c: char| if c.is_control() { '?' } else { c };
-    match name.char_indices().nth(32) {
-        None => name.chars().map(printable).collect(),
-        Some(_) => name.chars().take(31).map(printable).chain(['…']).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,9 +117,12 @@ mod tests {
             extended: 2,
             failed: 1,
             span_us: 4_000_000,
-            tenants: (0..10).map(|n| (format!("t{n}"), 1)).collect(),
-            without_tenant: 2,
-            tenant_rules: "schema".into(),
+            tenants: TenantTable {
+                rules: "schema".into(),
+                tenants: vec![("acme".into(), 6)],
+                executions_without: 2,
+                executions_not_in_file: None,
+            },
             skipped: BTreeMap::from([("line that is no csvlog".into(), Skipped { count: 3, first: (0, 7) })]),
             set_aside: vec![("parse and bind".into(), 4)],
             fastest_us: Some(150_000),
@@ -164,8 +132,8 @@ mod tests {
         let text = report.to_string();
         for line in [
             "executions  8 in 4.0 s, 2.0/s",
-            "tenants     10 (by schema)",
-            "  2 more                                      2   25.0 %",
+            "tenants     1 (by schema)",
+            "  acme                                        6   75.0 %",
             "  without a tenant                            2   25.0 %",
             "           3  line that is no csvlog, first at pg.csv:7",
             "note: the fastest execution took 150.0 ms; were faster ones left out of the log?",

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::tenants::TenantArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -62,10 +63,8 @@ pub struct CaptureLog {
     /// Format of the files
     #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
     pub format: LogFormat,
-    /// What names a statement's tenant: database, user, application_name, schema or tag:KEY. Given several times, the
-    /// first that has a value wins
-    #[arg(long = "tenant-by", value_name = "RULE", default_value = "database")]
-    pub tenant_by: Vec<String>,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

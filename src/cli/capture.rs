@@ -10,13 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args;
 use super::{Ended, show};
 use crate::capture::log::{CaptureOptions, capture};
-use crate::tenant::Rules;
 use crate::words::exit::ExitCode;
 
 /// Carries out `capture log`.
 pub(super) fn carry_out(typed: args::CaptureLog) -> Ended {
-    let tenant_rules = Rules::parse(typed.tenant_by.iter().map(String::as_str))?;
-    let options = CaptureOptions { inputs: typed.files, output: typed.output, tenant_rules };
+    let (tenant_rules, tenants) = typed.tenants.read()?;
+    let options = CaptureOptions { inputs: typed.files, output: typed.output, tenant_rules, tenants };
     let bar = bar();
     let report = capture(&options, |progress| {
         if progress.total_bytes > 0 {

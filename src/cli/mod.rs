@@ -9,6 +9,7 @@ mod judge;
 mod postgres;
 mod run;
 mod show;
+mod tenants;
 mod workload;
 
 use std::error::Error;

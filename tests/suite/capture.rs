@@ -38,7 +38,7 @@ struct Captured {
 fn try_capture(inputs: Vec<PathBuf>) -> Result<Captured, CaptureError> {
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("out.jsonl.zst");
-    let options = CaptureOptions { inputs, output: output.clone(), tenant_rules: Rules::default() };
+    let options = CaptureOptions { inputs, output: output.clone(), tenant_rules: Rules::default(), tenants: None };
     let report = capture(&options, |_| {}).inspect_err(|_| {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "a failed capture leaves nothing");
     })?;
@@ -192,6 +192,6 @@ fn values_that_may_be_cut_are_left_out_and_counted() {
     let Captured { report, requests } = try_capture(vec![path]).unwrap();
     assert_eq!(report.executions(), TRAFFIC_EXECUTIONS - 1);
     assert_eq!(requests.len() as u64, TRAFFIC_EXECUTIONS - 1);
-    assert_eq!(report.tenants, [("postgres".to_owned(), TRAFFIC_EXECUTIONS - 1)]);
+    assert_eq!(report.tenants.tenants, [("postgres".to_owned(), TRAFFIC_EXECUTIONS - 1)]);
     assert_eq!(report.skipped["parameter that may be cut short (log_parameter_max_length)"].count, 1);
 }

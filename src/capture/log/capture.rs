@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::error::CaptureError;
 use super::super::event::Request;
-use super::super::output;
+use super::super::output::{self, Naming};
 use super::super::report::CaptureReport;
 use super::super::sort::Sorter;
 use super::assembler::{Assembled, Assembler};
@@ -17,7 +17,7 @@ use super::source::{Found, look_at};
 use super::tally::{Reason, Tally};
 use super::timestamp::Zones;
 use super::{csvlog, source};
-use crate::tenant::Rules;
+use crate::tenant::{Mapping, Rules, TenantTable};
 use crate::workload::WriteError;
 use crate::workload::record::Source;
 
@@ -29,6 +29,8 @@ pub struct CaptureOptions {
     /// The workload: `.jsonl`, or `.jsonl.zst` to compress it. Temporary files lie beside it.
     pub output: PathBuf,
     pub tenant_rules: Rules,
+    /// What tenants are called, where a file says so.
+    pub tenants: Option<Mapping>,
 }
 
 /// How far a capture is.
@@ -65,13 +67,14 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     if assembled.counts.requests() == 0 {
         return Err(no_statements(lines, &assembled));
     }
-    let mut report = report(&assembled, sources, lines, options);
+    let mut report = report(&assembled, sources, lines);
     let Assembled { events, tenants, server_version, longest, .. } = assembled;
     let refuse = |request: &Request| {
         let cut = request.possible_cut?;
         longest.may_be_cut(cut).then_some(Reason::ParameterCut.name())
     };
-    output::write(events, &tenants, server_version, refuse, &mut report, &options.output)?;
+    let naming = Naming { captured: &tenants, rules: &options.tenant_rules, mapping: options.tenants.as_ref() };
+    output::write(events, &naming, server_version, refuse, &mut report, &options.output)?;
     Ok(report)
 }
 
@@ -135,10 +138,8 @@ impl Reading {
     }
 }
 
-fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64, options: &CaptureOptions) -> CaptureReport {
+fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64) -> CaptureReport {
     let Assembled { counts, tally, .. } = assembled;
-    let mut tenants = assembled.tenants.clone();
-    tenants.sort_by(|(left_name, left), (right_name, right)| right.cmp(left).then_with(|| left_name.cmp(right_name)));
     CaptureReport {
         sources,
         lines,
@@ -148,9 +149,7 @@ fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64, options: &Cap
         extended: counts.extended,
         failed: counts.failed,
         span_us: 0,
-        tenants,
-        without_tenant: counts.without_tenant,
-        tenant_rules: options.tenant_rules.to_string(),
+        tenants: TenantTable::default(),
         skipped: tally.skipped_by_name(),
         set_aside: tally.aside_by_name().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         fastest_us: counts.fastest_us,
