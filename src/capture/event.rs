@@ -185,6 +185,7 @@ impl Request {
     }
 
     /// The text of its first execution, or that it prepares.
+    #[cfg(test)]
     pub fn first_sql(&self) -> &[u8] {
         match &self.sent {
             Sent::Simple { sql } | Sent::Execute(Execute { sql, .. }) => sql,

@@ -3,11 +3,13 @@
 //! Takes what a source tells of who the session is, and its requests in order; gives events. Must not know log entries or
 //! protocol messages.
 
+use std::collections::HashMap;
 use std::io;
 
-use super::event::Request;
+use super::event::{Message, Request, Sent, Value};
 use super::sequence::{Draft, Output, Sequence};
-use crate::tenant::{Attribution, Rules, Statement};
+use crate::tenant::{self, Attribution, Execution, Rules, SessionStart, Statement};
+use crate::workload::record::TransactionState;
 
 /// One session of a source.
 pub struct Stream {
@@ -23,7 +25,7 @@ impl Stream {
     pub fn new(sequence: Sequence) -> Self {
         Self {
             sequence,
-            attribution: Attribution::new(None),
+            attribution: Attribution::new(SessionStart::default()),
             database: String::new(),
             user: String::new(),
             application_name: String::new(),
@@ -63,16 +65,19 @@ impl Stream {
     /// A temporary file cannot be written.
     pub fn push(&mut self, draft: Draft, rules: &Rules, out: &mut Output) -> io::Result<()> {
         self.name();
-        let sql = text_for(rules, &draft.request);
+        let executions = executions(rules, &draft.request);
         let statement = Statement {
             database: &self.database,
             user: &self.user,
-            application_name: &self.application_name,
-            sql: &sql,
+            application_name: Some(&self.application_name),
+            executions: &executions,
+            has_failed: draft.request.sqlstate().is_some(),
+            is_in_transaction: draft.request.transaction.map(|state| state != TransactionState::Idle),
         };
+        let observed = self.attribution.observe(rules, &statement);
         let mut result = Ok(());
         let sequence = &mut self.sequence;
-        self.attribution.push(rules, &statement, draft, |draft, tenant| {
+        self.attribution.push(observed, draft, |draft, tenant| {
             if result.is_ok() {
                 result = sequence.give(draft, tenant, out);
             }
@@ -109,11 +114,56 @@ impl Stream {
     }
 }
 
-/// The text that the rules look at; empty where they look at none.
-fn text_for(rules: &Rules, request: &Request) -> String {
-    match rules.read_text() {
-        true => String::from_utf8_lossy(request.first_sql()).into_owned(),
-        false => String::new(),
+/// What the rules look at; nothing where they look at no texts.
+fn executions<'a>(rules: &Rules, request: &'a Request) -> Vec<Execution<'a>> {
+    if !rules.read_text() {
+        return Vec::new();
+    }
+    let execution = |sql: &'a [u8], types: &'a [u32], parameters: &'a [Value]| Execution {
+        sql: String::from_utf8_lossy(sql),
+        parameters: if rules.read_parameters() { parameters.iter().map(value).collect() } else { Vec::new() },
+        parameter_types: types,
+        is_prepared_only: false,
+    };
+    match &request.sent {
+        Sent::Simple { sql } => vec![execution(sql, &[], &[])],
+        Sent::Execute(execute) => vec![execution(&execute.sql, &execute.parameter_types, &execute.parameters)],
+        Sent::Messages(messages) => of_messages(messages, execution),
+    }
+}
+
+/// The executions among a request's messages, each with what was last bound to its portal; where there are none, what it
+/// prepares.
+fn of_messages<'a>(
+    messages: &'a [Message],
+    execution: impl Fn(&'a [u8], &'a [u32], &'a [Value]) -> Execution<'a>,
+) -> Vec<Execution<'a>> {
+    let mut bound: HashMap<&[u8], &[Value]> = HashMap::new();
+    let mut executed = Vec::new();
+    for message in messages {
+        match message {
+            Message::Query { sql } => executed.push(execution(sql, &[], &[])),
+            Message::Bind { portal, parameters, .. } => {
+                bound.insert(portal, parameters);
+            }
+            Message::Execute { portal, sql: Some((sql, types)), .. } => {
+                executed.push(execution(sql, types, bound.get(portal.as_slice()).copied().unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+    if executed.is_empty() {
+        let prepared = messages.iter().filter_map(Message::sql);
+        return prepared.map(|sql| Execution { is_prepared_only: true, ..execution(sql, &[], &[]) }).collect();
+    }
+    executed
+}
+
+fn value(value: &Value) -> tenant::Value<'_> {
+    match value {
+        Value::Null => tenant::Value::Null,
+        Value::Text(bytes) => tenant::Value::Text(bytes.into()),
+        Value::Binary(bytes) => tenant::Value::Binary(bytes.into()),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::tenant::{Mapping, Rules};
 
 #[derive(Debug, Args)]
 pub struct TenantArgs {
-    /// What names a statement's tenant: database, user, application_name, schema, or tag:KEY (a tag in a comment). Given
+    /// What names a statement's tenant: database, user, application_name, schema, tag:KEY (a tag in a comment), sql:REGEX
+    /// (its first group, in the text) or param:TABLE.COLUMN (the value compared with or written into the column). Given
     /// several times, the first that has a value wins
     #[arg(long = "tenant-by", value_name = "RULE", default_value = "database")]
     pub tenant_by: Vec<String>,

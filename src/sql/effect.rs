@@ -4,6 +4,7 @@
 //! connection. Must not know any connection.
 
 use super::lex::{Token, TokenKind, tokens};
+use super::literal::string_value;
 
 /// What a statement leaves behind in its session. Names are as PostgreSQL folds them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,21 +162,6 @@ fn value_of(token: &Token<'_>, quotes: bool) -> String {
     let regular = plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         && plain.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
     if quotes && !regular { format!("\"{}\"", plain.replace('"', "\"\"")) } else { plain }
-}
-
-/// The value of a string literal. Escapes other than a backslash before a quote or a backslash stay as written.
-fn string_value(literal: &str) -> String {
-    let Some(open) = literal.find('\'') else {
-        let delimiter = literal.get(1..).and_then(|rest| rest.find('$')).map_or(0, |at| at + 2);
-        let close = literal.len().saturating_sub(delimiter).max(delimiter);
-        return literal.get(delimiter..close).unwrap_or_default().to_owned();
-    };
-    let body = literal.get(open + 1..).unwrap_or_default();
-    let value = body.strip_suffix('\'').unwrap_or(body).replace("''", "'");
-    match literal.starts_with(['e', 'E']) {
-        true => value.replace("\\'", "'").replace("\\\\", "\\"),
-        false => value,
-    }
 }
 
 /// `set_config('name', 'value', is_local)` as the first thing that a SELECT does.

@@ -4,19 +4,25 @@
 //! class and a fingerprint.
 
 mod classify;
+mod column;
 mod control;
 mod effect;
 mod fold;
 mod lex;
+mod literal;
+mod operand;
 mod relations;
 mod split;
 mod tags;
 
 pub use classify::{classify, copies_from_client};
+pub use column::{ColumnName, NoColumnName, column_value};
 pub use control::{TransactionControl, transaction_control};
 pub use effect::{SessionEffect, search_path_schemas, session_effect};
 pub use fold::{fingerprint, fold};
 pub use lex::{Token, TokenKind, Tokens, tokens};
+pub use literal::first_element;
+pub use operand::{Operand, OperandValue};
 pub use relations::{RelationName, relation_names};
 pub use split::split;
 pub use tags::comment_tags;

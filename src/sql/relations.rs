@@ -3,6 +3,8 @@
 //! Takes a text and gives names as PostgreSQL folds them. It goes by the words before a name, not by a grammar, and
 //! must not know which relations exist.
 
+use std::collections::HashSet;
+
 use super::lex::{Token, TokenKind, tokens};
 
 /// A table or view as it was named.
@@ -17,12 +19,26 @@ pub struct RelationName {
 /// once, in order. Names of WITH elements and of functions in FROM are left out.
 pub fn relation_names(text: &str) -> Vec<RelationName> {
     let words: Vec<Token<'_>> = tokens(text).without_comments().collect();
-    let elements = with_elements(&words);
-    let mut names: Vec<RelationName> = Vec::new();
+    let mut seen = HashSet::new();
+    let names = relations(&words).into_iter().map(|relation| relation.name);
+    names.filter(|name| seen.insert(name.clone())).collect()
+}
+
+/// A relation where it is named.
+pub(super) struct Relation {
+    pub name: RelationName,
+    /// What the statement calls it.
+    pub alias: Option<String>,
+}
+
+/// The relations as often as they are named.
+pub(super) fn relations(words: &[Token<'_>]) -> Vec<Relation> {
+    let elements = with_elements(words);
+    let mut relations = Vec::new();
     let mut levels = vec![Level::default()];
     let mut at = 0;
     while at < words.len() {
-        let expected = levels.last_mut().is_some_and(|level| level.expects_name(&words, at));
+        let expected = levels.last_mut().is_some_and(|level| level.expects_name(words, at));
         if words[at].is_symbol("(") {
             levels.push(Level { in_call: takes_from(&words[..at]), ..Level::default() });
         } else if words[at].is_symbol(")") && levels.len() > 1 {
@@ -32,16 +48,65 @@ pub fn relation_names(text: &str) -> Vec<RelationName> {
         if !expected {
             continue;
         }
-        at = skip_noise(&words, at);
-        let Some((name, end)) = qualified_name(&words, at) else { continue };
+        at = skip_noise(words, at);
+        let Some((name, end)) = qualified_name(words, at) else { continue };
         let is_function = words.get(end).is_some_and(|token| token.is_symbol("(")) && !may_have_columns(&words[..at]);
         let is_element = name.schema.is_none() && elements.contains(&name.name);
-        if !is_function && !is_element && !names.contains(&name) {
-            names.push(name);
+        if !is_function && !is_element {
+            relations.push(Relation { name, alias: alias(words, end) });
         }
         at = end;
     }
-    names
+    relations
+}
+
+/// The alias behind a relation's name, with AS or without.
+fn alias(words: &[Token<'_>], end: usize) -> Option<String> {
+    const NO_ALIAS: [&str; 38] = [
+        "where",
+        "set",
+        "on",
+        "using",
+        "join",
+        "inner",
+        "left",
+        "right",
+        "full",
+        "cross",
+        "natural",
+        "group",
+        "order",
+        "having",
+        "limit",
+        "offset",
+        "fetch",
+        "union",
+        "intersect",
+        "except",
+        "for",
+        "window",
+        "values",
+        "select",
+        "default",
+        "returning",
+        "overriding",
+        "tablesample",
+        "when",
+        "then",
+        "with",
+        "from",
+        "to",
+        "into",
+        "do",
+        "add",
+        "in",
+        "is",
+    ];
+    match words.get(end)? {
+        token if token.is_word("as") => words.get(end + 1)?.identifier(),
+        token if token.is_any_word(&NO_ALIAS) => None,
+        token => token.identifier(),
+    }
 }
 
 /// Where in a query one pair of parentheses stands.
@@ -98,7 +163,7 @@ fn skip_noise(words: &[Token<'_>], mut at: usize) -> usize {
 }
 
 /// `name`, `schema.name` or `catalog.schema.name`, and the position behind it.
-fn qualified_name(words: &[Token<'_>], mut at: usize) -> Option<(RelationName, usize)> {
+pub(super) fn qualified_name(words: &[Token<'_>], mut at: usize) -> Option<(RelationName, usize)> {
     let mut parts = vec![
         words
             .get(at)
@@ -126,23 +191,23 @@ fn may_have_columns(before: &[Token<'_>]) -> bool {
 }
 
 /// The names that WITH gives: `WITH name AS (`, `, name (columns) AS MATERIALIZED (`.
-fn with_elements(words: &[Token<'_>]) -> Vec<String> {
+fn with_elements(words: &[Token<'_>]) -> HashSet<String> {
     if !words.iter().any(|word| word.is_word("with")) {
-        return Vec::new();
+        return HashSet::new();
     }
-    let opens = |at: usize| words.get(at).is_some_and(|token| token.is_symbol("("));
     let is = |at: usize, keywords: &[&str]| words.get(at).is_some_and(|token| token.is_any_word(keywords));
-    let mut elements = Vec::new();
-    for at in 1..words.len() {
-        let introduced = words[at - 1].is_any_word(&["with", "recursive"]) || words[at - 1].is_symbol(",");
-        if !introduced {
+    let opens = |at: usize| words.get(at).is_some_and(|token| token.is_symbol("("));
+    let mut elements = HashSet::new();
+    // From the end, so that the next closing parenthesis is always known.
+    let mut close = words.len();
+    for at in (1..words.len()).rev() {
+        if words[at].is_symbol(")") {
+            close = at;
+        }
+        if !words[at - 1].is_any_word(&["with", "recursive"]) && !words[at - 1].is_symbol(",") {
             continue;
         }
-        let mut next = at + 1;
-        if opens(next) {
-            let columns = words[next..].iter().position(|token| token.is_symbol(")"));
-            next += columns.map_or(1, |close| close + 1);
-        }
+        let next = if opens(at + 1) { close + 1 } else { at + 1 };
         let body = next + 1 + usize::from(is(next + 1, &["not"]));
         let body = body + usize::from(is(body, &["materialized"]));
         if is(next, &["as"]) && opens(body) {

@@ -1,86 +1,110 @@
 //! Whose each statement of a session is.
 //!
-//! Takes a session's statements in order, each with an item of the caller's, and gives the items back in the same order,
+//! Takes a session's requests in order, each with an item of the caller's, and gives the items back in the same order,
 //! each with its tenant. A statement without a mark of its own (BEGIN, COMMIT, SET) takes the tenant of its
 //! transaction's first marked statement, else the session's last; so it may wait for statements that follow it. Must not
 //! know what the items are.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::rule::Rules;
-use super::search_path::SearchPath;
+use super::execution::{Execution, Statement};
+use super::rule::{Rules, Settings};
+use super::setting::Setting;
 use crate::sql::{TransactionControl, session_effect, split, transaction_control};
 
 /// Items that wait at most for their transaction's first marked statement: beyond it, all that wait take the session's
 /// last tenant. Real transactions are marked by their second or third statement.
 const WAITING_MAX: usize = 256;
 
-/// What a rule may look at.
+/// What is known of a session's settings when it begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionStart<'a> {
+    pub search_path: Option<&'a str>,
+    pub application_name: Option<&'a str>,
+}
+
+/// What a request was seen to be, until its item is handed over.
 #[derive(Clone, Copy, Debug)]
-pub struct Statement<'a> {
-    pub database: &'a str,
-    pub user: &'a str,
-    pub application_name: &'a str,
-    /// The text as sent; it may hold several statements.
-    pub sql: &'a str,
+pub struct Observed {
+    /// It names a tenant: the one that is now the session's last.
+    is_marked: bool,
+    belongs_to_transaction: bool,
+    ended_transaction: bool,
 }
 
 /// One session's state. `T` is what the caller wants back with a tenant.
 #[derive(Debug)]
 pub struct Attribution<T> {
-    search_path: SearchPath,
+    search_path: Setting,
+    application_name: Setting,
     in_transaction: bool,
+    /// A statement of the transaction failed: it can only be rolled back.
+    is_aborted: bool,
     transaction_tenant: Option<Box<str>>,
     last_tenant: Option<Box<str>>,
     waiting: VecDeque<T>,
 }
 
 impl<T> Attribution<T> {
-    /// A session that began with this `search_path`, if it is known.
-    pub fn new(search_path: Option<&str>) -> Self {
+    /// A session that began like this.
+    pub fn new(start: SessionStart<'_>) -> Self {
         Self {
-            search_path: SearchPath::new(search_path),
+            search_path: Setting::search_path(start.search_path),
+            application_name: Setting::application_name(start.application_name),
             in_transaction: false,
+            is_aborted: false,
             transaction_tenant: None,
             last_tenant: None,
             waiting: VecDeque::new(),
         }
     }
 
-    /// Takes the session's next statement and hands out every item whose tenant is now known, oldest first.
-    pub fn push(&mut self, rules: &Rules, statement: &Statement<'_>, item: T, mut give: impl FnMut(T, Option<&str>)) {
+    /// Looks at the session's next request; its item must follow, by [`Attribution::push`]. In two steps, so that the
+    /// statement may borrow from the item.
+    pub fn observe(&mut self, rules: &Rules, statement: &Statement<'_>) -> Observed {
         let mut belongs_to_transaction = false;
         let mut ended_transaction = false;
         if rules.read_text() {
             belongs_to_transaction = self.in_transaction;
-            for part in statements(statement.sql) {
-                let began = self.follow(rules, part);
+            let executed = statement.executions.iter().filter(|execution| !execution.is_prepared_only);
+            for part in executed.flat_map(parts) {
+                let began = self.follow(rules, part, statement.has_failed);
                 belongs_to_transaction |= began;
                 ended_transaction |= belongs_to_transaction && !self.in_transaction;
             }
+            if let Some(is_in_transaction) = statement.is_in_transaction {
+                self.in_transaction = is_in_transaction;
+                ended_transaction |= belongs_to_transaction && !is_in_transaction;
+            }
+            self.is_aborted = self.in_transaction && (self.is_aborted || statement.has_failed);
         }
-        let mark = rules.mark(statement, self.search_path.schema());
-        match mark.as_deref() {
-            Some(tenant) => {
-                release(&mut self.waiting, Some(tenant), &mut give);
-                give(item, Some(tenant));
-                if belongs_to_transaction && self.transaction_tenant.is_none() {
-                    self.transaction_tenant = Some(tenant.into());
-                }
-            }
-            None if belongs_to_transaction && self.transaction_tenant.is_some() => {
-                give(item, self.transaction_tenant.as_deref());
-            }
-            None => {
-                self.waiting.push_back(item);
-                if !belongs_to_transaction || self.waiting.len() >= WAITING_MAX {
-                    release(&mut self.waiting, self.last_tenant.as_deref(), &mut give);
-                }
-            }
-        }
+        let settings = Settings { schema: self.search_path.tenant(), application_name: self.application_name.tenant() };
+        let mark = rules.mark(statement, settings);
+        let is_marked = mark.is_some();
         if let Some(tenant) = mark.filter(|tenant| self.last_tenant.as_deref() != Some(tenant.as_ref())) {
-            self.last_tenant = Some(Cow::into_owned(tenant).into());
+            self.last_tenant = Some(tenant.into());
+        }
+        Observed { is_marked, belongs_to_transaction, ended_transaction }
+    }
+
+    /// Takes the item of the request that was observed last, and hands out every item whose tenant is now known, oldest
+    /// first.
+    pub fn push(&mut self, observed: Observed, item: T, mut give: impl FnMut(T, Option<&str>)) {
+        let Observed { is_marked, belongs_to_transaction, ended_transaction } = observed;
+        if is_marked {
+            let tenant = self.last_tenant.as_deref();
+            release(&mut self.waiting, tenant, &mut give);
+            give(item, tenant);
+            if belongs_to_transaction && self.transaction_tenant.is_none() {
+                self.transaction_tenant = self.last_tenant.clone();
+            }
+        } else if belongs_to_transaction && self.transaction_tenant.is_some() {
+            give(item, self.transaction_tenant.as_deref());
+        } else {
+            self.waiting.push_back(item);
+            if !belongs_to_transaction || self.waiting.len() >= WAITING_MAX {
+                release(&mut self.waiting, self.last_tenant.as_deref(), &mut give);
+            }
         }
         if ended_transaction {
             self.finish(&mut give);
@@ -88,28 +112,42 @@ impl<T> Attribution<T> {
         }
     }
 
-    /// Hands out what still waits: the session ends here, or its log does.
+    /// Items that wait for their transaction's first marked statement.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Hands out what still waits: the session ends here, or its source does.
     pub fn finish(&mut self, mut give: impl FnMut(T, Option<&str>)) {
         release(&mut self.waiting, self.last_tenant.as_deref(), &mut give);
     }
 
     /// Follows one statement's effect on the session; says whether it began a transaction.
-    fn follow(&mut self, rules: &Rules, statement: &str) -> bool {
-        if rules.follow_search_path()
+    fn follow(&mut self, rules: &Rules, statement: &str, has_failed: bool) -> bool {
+        if !has_failed
+            && !self.is_aborted
+            && rules.follow_settings()
             && let Some(effect) = session_effect(statement)
         {
             self.search_path.apply(&effect);
+            self.application_name.apply(&effect);
         }
-        let Some(control) = transaction_control(statement) else { return false };
-        self.search_path.follow(&control);
+        let Some(mut control) = transaction_control(statement) else { return false };
         match control {
             TransactionControl::Begin => self.in_transaction = true,
             TransactionControl::Commit { chain } | TransactionControl::Rollback { chain } => {
                 self.in_transaction = chain && self.in_transaction;
+                if self.is_aborted {
+                    control = TransactionControl::Rollback { chain };
+                }
+                self.is_aborted = false;
             }
             TransactionControl::PrepareTransaction => self.in_transaction = false,
+            TransactionControl::RollbackTo { .. } => self.is_aborted = false,
             _ => {}
         }
+        self.search_path.follow(&control);
+        self.application_name.follow(&control);
         matches!(control, TransactionControl::Begin)
     }
 }
@@ -120,8 +158,9 @@ fn release<T>(waiting: &mut VecDeque<T>, tenant: Option<&str>, give: &mut impl F
     }
 }
 
-/// The statements of a text. Most texts hold one, which needs no look at its end.
-fn statements(text: &str) -> Vec<&str> {
+/// The statements of an execution. Most texts hold one, which needs no look at its end.
+fn parts<'a>(execution: &'a Execution<'_>) -> Vec<&'a str> {
+    let text: &str = &execution.sql;
     match text.trim_end().trim_end_matches(';').contains(';') {
         true => split(text),
         false => vec![text],
@@ -138,11 +177,21 @@ mod tests {
     /// The tenants that these statements of one session get.
     fn tenants(rules: &[&str], statements: &[&str]) -> Vec<Option<String>> {
         let rules = Rules::parse(rules.iter().copied()).unwrap();
-        let mut attribution = Attribution::new(None);
+        let mut attribution = Attribution::new(SessionStart::default());
         let mut given = Vec::new();
         for (index, sql) in statements.iter().copied().enumerate() {
-            let statement = Statement { database: "shop", user: "app", application_name: "", sql };
-            attribution.push(&rules, &statement, index, |item, tenant| given.push((item, tenant.map(str::to_owned))));
+            // What stands behind an exclamation mark failed.
+            let (sql, has_failed) = sql.strip_prefix('!').map_or((sql, false), |sql| (sql, true));
+            let executions = [Execution { sql: sql.into(), ..Execution::default() }];
+            let statement = Statement {
+                database: "shop",
+                user: "app",
+                executions: &executions,
+                has_failed,
+                ..Statement::default()
+            };
+            let observed = attribution.observe(&rules, &statement);
+            attribution.push(observed, index, |item, tenant| given.push((item, tenant.map(str::to_owned))));
         }
         attribution.finish(|item, tenant| given.push((item, tenant.map(str::to_owned))));
         assert!(given.iter().map(|(item, _)| *item).eq(0..statements.len()), "items come back in order, none is lost");
@@ -181,6 +230,42 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_what_failed_do_not_stay() {
+        let session = ["set search_path = acme", "!set search_path = bolt", "x"];
+        assert_eq!(tenants(&["schema"], &session), some(&["acme"; 3]));
+        let session = ["set application_name = 'acme'", "begin", "set application_name = 'bolt'", "!x", "commit", "y"];
+        let expected = some(&["acme", "acme", "bolt", "bolt", "acme", "acme"]);
+        assert_eq!(tenants(&["application_name"], &session), expected);
+    }
+
+    #[test]
+    fn the_server_knows_best_whether_a_transaction_is_open() {
+        let rules = Rules::parse(["schema"]).unwrap();
+        let mut attribution = Attribution::new(SessionStart::default());
+        for (sql, is_in_transaction) in [("begin", false), ("select 1", false)] {
+            let executions = [Execution { sql: sql.into(), ..Execution::default() }];
+            let statement = Statement {
+                executions: &executions,
+                is_in_transaction: Some(is_in_transaction),
+                ..Statement::default()
+            };
+            let observed = attribution.observe(&rules, &statement);
+            attribution.push(observed, sql, |_, _| {});
+            assert_eq!(attribution.waiting(), 0, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_prepared_begins_nothing() {
+        let rules = Rules::parse(["schema"]).unwrap();
+        let mut attribution = Attribution::new(SessionStart::default());
+        let executions = [Execution { sql: "begin".into(), is_prepared_only: true, ..Execution::default() }];
+        let observed = attribution.observe(&rules, &Statement { executions: &executions, ..Statement::default() });
+        attribution.push(observed, (), |(), _| {});
+        assert_eq!(attribution.waiting(), 0);
+    }
+
+    #[test]
     fn waiting_is_bounded() {
         let mut session = vec!["begin"];
         session.extend(["select 1"; WAITING_MAX * 2]);
@@ -195,7 +280,7 @@ mod tests {
         fn every_item_comes_back_once_and_in_order(
             session in proptest::collection::vec(proptest::sample::select(vec![
                 "begin", "commit", "rollback", "select 1", "select 1 from a.t", "select 1 from b.t", "commit and chain",
-                "set search_path = c", "begin; select 1", "commit; begin", "savepoint s", "rollback to s",
+                "set search_path = c", "!x", "begin; select 1", "commit; begin", "savepoint s", "rollback to s",
             ]), 0..40)
         ) {
             prop_assert_eq!(tenants(&["schema"], &session).len(), session.len());

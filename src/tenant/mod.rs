@@ -3,11 +3,15 @@
 
 mod attribution;
 mod census;
+mod execution;
 mod mapping;
+mod pattern;
 mod rule;
-mod search_path;
+mod setting;
 
-pub use attribution::{Attribution, Statement};
+pub use attribution::{Attribution, Observed, SessionStart};
 pub use census::{Census, TenantTable};
+pub use execution::{Execution, Statement, Value};
 pub use mapping::{MappedTenant, Mapping, MappingError};
+pub use pattern::{Pattern, PatternError};
 pub use rule::{Rule, RuleError, Rules};

@@ -1,4 +1,4 @@
-//! The schema that a session's `search_path` names first.
+//! A setting of a session that may name a tenant: `search_path` or `application_name`.
 //!
 //! Takes the session's statements as they come and follows `SET`, `SET LOCAL`, `RESET` and `DISCARD ALL`, through
 //! transactions that are rolled back too. Must not know rules.
@@ -10,9 +10,12 @@ pub fn is_tenant_schema(schema: &str) -> bool {
     !(schema == "public" || schema == "$user" || schema == "information_schema" || schema.starts_with("pg_"))
 }
 
-/// What is known of a session's `search_path`: its first schema that can be a tenant's.
-#[derive(Clone, Debug, Default)]
-pub struct SearchPath {
+/// What is known of a session's setting.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    setting: &'static str,
+    /// Which part of a value can be a tenant.
+    tenant: fn(&str) -> Option<String>,
     at_start: Option<String>,
     session: Option<String>,
     /// `SET LOCAL`, until the transaction ends.
@@ -21,33 +24,44 @@ pub struct SearchPath {
     before_transaction: Option<Option<String>>,
 }
 
-impl SearchPath {
-    /// Of a session that began with this `search_path`, if it is known.
-    pub fn new(value: Option<&str>) -> Self {
-        let at_start = value.and_then(tenant_schema);
-        Self { session: at_start.clone(), at_start, ..Self::default() }
+impl Setting {
+    /// The `search_path` of a session that began with this one, if it is known: its first schema that can be a tenant's
+    /// counts.
+    pub fn search_path(at_start: Option<&str>) -> Self {
+        Self::new("search_path", tenant_schema, at_start)
     }
 
-    /// The schema.
-    pub fn schema(&self) -> Option<&str> {
+    /// The `application_name` of a session that began with this one, if it is known.
+    pub fn application_name(at_start: Option<&str>) -> Self {
+        Self::new("application_name", |value| (!value.is_empty()).then(|| value.to_owned()), at_start)
+    }
+
+    fn new(setting: &'static str, tenant: fn(&str) -> Option<String>, at_start: Option<&str>) -> Self {
+        let at_start = at_start.and_then(tenant);
+        let session = at_start.clone();
+        Self { setting, tenant, at_start, session, local: None, before_transaction: None }
+    }
+
+    /// The tenant that it names.
+    pub fn tenant(&self) -> Option<&str> {
         self.local.as_ref().unwrap_or(&self.session).as_deref()
     }
 
     /// Follows what a statement leaves behind.
     pub fn apply(&mut self, effect: &SessionEffect) {
         match effect {
-            SessionEffect::Set { name, value, local } if name == "search_path" => {
-                let schema = tenant_schema(value);
+            SessionEffect::Set { name, value, local } if name == self.setting => {
+                let tenant = (self.tenant)(value);
                 if *local {
                     // Outside a transaction it lasts for its own statement alone.
                     if self.before_transaction.is_some() {
-                        self.local = Some(schema);
+                        self.local = Some(tenant);
                     }
                 } else {
-                    (self.session, self.local) = (schema, None);
+                    (self.session, self.local) = (tenant, None);
                 }
             }
-            SessionEffect::Reset { name } if name == "search_path" => self.reset(),
+            SessionEffect::Reset { name } if name == self.setting => self.reset(),
             SessionEffect::ResetAll | SessionEffect::DiscardAll => self.reset(),
             _ => {}
         }
@@ -86,22 +100,24 @@ fn tenant_schema(value: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::sql::{session_effect, transaction_control};
 
-    fn after(statements: &[&str]) -> Option<String> {
-        let mut path = SearchPath::new(Some("\"$user\", public, home"));
+    fn followed(mut setting: Setting, statements: &[&str]) -> Option<String> {
         for statement in statements {
             if let Some(effect) = session_effect(statement) {
-                path.apply(&effect);
+                setting.apply(&effect);
             }
             if let Some(control) = transaction_control(statement) {
-                path.follow(&control);
+                setting.follow(&control);
             }
         }
-        path.schema().map(str::to_owned)
+        setting.tenant().map(str::to_owned)
+    }
+
+    fn after(statements: &[&str]) -> Option<String> {
+        followed(Setting::search_path(Some("\"$user\", public, home")), statements)
     }
 
     #[test]
@@ -110,6 +126,10 @@ mod tests {
         assert_eq!(after(&["SET search_path TO public, acme"]).as_deref(), Some("acme"));
         assert_eq!(after(&["SET search_path = acme", "RESET search_path"]).as_deref(), Some("home"));
         assert_eq!(after(&["SET search_path = public"]), None);
+        let named = |statements: &[&str]| followed(Setting::application_name(Some("web")), statements);
+        assert_eq!(named(&["SET application_name = 'Acme, Inc'"]).as_deref(), Some("Acme, Inc"));
+        assert_eq!(named(&["SET search_path = acme"]).as_deref(), Some("web"));
+        assert_eq!(named(&["SET application_name = ''"]), None);
     }
 
     #[test]
