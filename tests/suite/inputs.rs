@@ -363,7 +363,7 @@ fn what_is_no_csvlog_cannot_be_captured() {
     desk.fails(
         &["capture", "log", "empty.csv", "-o", "out.jsonl", "--tenant-by", "shema"],
         "error: unknown tenant rule \"shema\"\n\
-         hint: the rules are database, user, application_name, schema and tag:KEY\n",
+         hint: the rules are database, user, application_name, schema, tag:KEY, sql:REGEX and param:TABLE.COLUMN\n",
     );
 }
 
