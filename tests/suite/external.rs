@@ -2,18 +2,14 @@
 //!
 //! The server is one of the test's own, with passwords and a log of every statement.
 
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::bench::{Bench, Ran, program, ran};
+use crate::server::Server;
 
 const ADMIN_PASSWORD: &str = "admin-hush";
 const APP_PASSWORD: &str = "app-hush";
-
-/// An account for the server where the tests run as root.
-const NOBODY: u32 = 65_534;
 
 /// What gives the captured names others on the server, and its users passwords.
 const RENAME: &str = "ALTER ROLE app RENAME TO shop_app; ALTER ROLE shop_app PASSWORD 'app-hush'; \
@@ -33,79 +29,15 @@ after = "3s"
 schedule_lag_p99 = "200ms"
 "#;
 
-/// A PostgreSQL 16 with password authentication; ended when dropped.
-struct Server {
-    dir: tempfile::TempDir,
-    bin: PathBuf,
-    port: u16,
+fn start() -> Server {
+    Server::start_with_password("16", ADMIN_PASSWORD, "log_statement = all\nlog_line_prefix = 'user=%u '")
 }
 
-impl Server {
-    fn start() -> Self {
-        let installed = program().args(["postgres", "install", "16"]).output().unwrap();
-        let said = String::from_utf8(installed.stdout).unwrap();
-        let bin = PathBuf::from(said.trim().rsplit_once(" in ").expect("where PostgreSQL is").1);
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { dir: tempfile::tempdir().unwrap(), bin, port };
-        std::fs::write(server.path("password"), ADMIN_PASSWORD).unwrap();
-        if is_root() {
-            chown(server.dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-            chown(server.path("password"), Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        let options = ["-D", "data", "-U", "admin", "--pwfile=password", "-A", "scram-sha-256", "-E", "UTF8"];
-        server.program("initdb", &[&options[..], &["--locale=C", "--no-sync"]].concat());
-        let settings = format!(
-            "port = {port}\nunix_socket_directories = ''\nlog_statement = all\nfsync = off\nlog_line_prefix = 'user=%u '\n"
-        );
-        let configuration = server.path("data/postgresql.conf");
-        let defaults = std::fs::read_to_string(&configuration).unwrap();
-        std::fs::write(&configuration, defaults + &settings).unwrap();
-        server.program("pg_ctl", &["start", "-w", "-D", "data", "-l", "log"]);
-        server
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Runs one of the server's programs in its directory, as its account.
-    fn program(&self, name: &str, arguments: &[&str]) {
-        let mut command = Command::new(self.bin.join(name));
-        command.args(arguments).current_dir(self.dir.path()).stdout(std::process::Stdio::null());
-        if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        assert!(command.status().unwrap().success(), "{name}");
-    }
-
-    /// What psql answers the administrator, unaligned.
-    fn ask(&self, database: &str, arguments: &[&str]) -> String {
-        let mut command = Command::new(self.bin.join("psql"));
-        command.args(["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "admin"]);
-        command.args(["-p", &self.port.to_string(), "-d", database]).args(arguments);
-        let output = command.env("PGPASSWORD", ADMIN_PASSWORD).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    /// The statements in the log.
-    fn statements(&self) -> Vec<String> {
-        let log = std::fs::read_to_string(self.path("log")).unwrap();
-        log.lines()
-            .filter(|line| line.contains("LOG:  statement:") || line.contains("LOG:  execute"))
-            .map(str::to_owned)
-            .collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.program("pg_ctl", &["stop", "-D", "data", "-m", "immediate"]);
-    }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+/// The statements in the server's log.
+fn statements(server: &Server) -> Vec<String> {
+    let log = std::fs::read_to_string(server.path("log")).unwrap();
+    let is_statement = |line: &&str| line.contains("LOG:  statement:") || line.contains("LOG:  execute");
+    log.lines().filter(is_statement).map(str::to_owned).collect()
 }
 
 /// Runs a rehearsal on the server; `staging` is what the scenario says of its passwords.
@@ -129,18 +61,18 @@ fn rehearse(bench: &Bench, server: &Server, name: &str, staging: &str) -> Ran {
 #[test]
 fn an_external_server_is_rehearsed_on_only_when_marked_and_keeps_nothing() {
     let bench = Bench::new(25);
-    let server = Server::start();
+    let server = start();
     server.ask("postgres", &["-f", bench.path("schema.sql").to_str().unwrap()]);
     server.ask("postgres", &["-c", RENAME]);
     let from_environment = "password_env = \"TEST_ADMIN\"\n\
                             users = { app = { user = \"shop_app\", password_env = \"TEST_APP\" } }";
 
-    let before = server.statements().len();
+    let before = statements(&server).len();
     let unmarked = rehearse(&bench, &server, "unmarked", from_environment);
     assert_eq!(unmarked.code, 2, "{}", unmarked.stderr);
     assert!(unmarked.stderr.contains("disposable mark"), "{}", unmarked.stderr);
     assert!(!unmarked.dir.exists());
-    let seen = server.statements().split_off(before);
+    let seen = statements(&server).split_off(before);
     assert!(matches!(seen.as_slice(), [look] if look.contains("pgrehearse.disposable")), "{seen:?}");
 
     server.ask("postgres", &["-c", "ALTER DATABASE postgres SET pgrehearse.disposable = 'on'"]);
