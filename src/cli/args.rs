@@ -84,6 +84,20 @@ pub enum Workload {
         #[arg(long)]
         json: bool,
     },
+    /// Find out anew whose each statement is
+    Retag(Retag),
+}
+
+#[derive(Debug, Args)]
+pub struct Retag {
+    /// The workload
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The workload to write; a name that ends in .zst is compressed
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
 }
 
 #[derive(Debug, Args)]

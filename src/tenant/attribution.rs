@@ -5,7 +5,7 @@
 //! transaction's first marked statement, else the session's last; so it may wait for statements that follow it. Must not
 //! know what the items are.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::execution::{Execution, Statement};
 use super::rule::{Rules, Settings};
@@ -21,6 +21,19 @@ const WAITING_MAX: usize = 256;
 pub struct SessionStart<'a> {
     pub search_path: Option<&'a str>,
     pub application_name: Option<&'a str>,
+}
+
+impl<'a> SessionStart<'a> {
+    /// Of a session with these startup parameters; `options` may hold settings too.
+    pub fn of_parameters(parameters: &'a BTreeMap<String, String>) -> Self {
+        let parameter = |name| parameters.get(name).map(String::as_str);
+        let option = parameter("options").and_then(|options| {
+            let words =
+                options.split_ascii_whitespace().map(|word| word.trim_start_matches("-c").trim_start_matches("--"));
+            words.filter_map(|word| word.strip_prefix("search_path=")).next_back()
+        });
+        Self { search_path: parameter("search_path").or(option), application_name: parameter("application_name") }
+    }
 }
 
 /// What a request was seen to be, until its item is handed over.

@@ -1,0 +1,16 @@
+//! `workload retag`.
+//!
+//! Takes what was typed; prints the tenants that were found. Must not know how they are found.
+
+use super::super::args::Retag;
+use super::super::{Ended, show};
+use crate::reshape::retag::{RetagOptions, retag};
+use crate::words::exit::ExitCode;
+
+/// Carries out `workload retag`.
+pub(super) fn carry_out(typed: Retag) -> Ended {
+    let (rules, tenants) = typed.tenants.read()?;
+    let table = retag(&RetagOptions { input: typed.file, output: typed.output, rules, tenants })?;
+    show::result(&table.to_string());
+    Ok(ExitCode::Passed)
+}
