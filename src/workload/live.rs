@@ -71,13 +71,8 @@ impl Live {
                 parameter_types: &sql.parameter_types,
             }),
             SqlRef::Inline(inline) => {
-                let InlineSql { text, fingerprint, class } = inline.as_ref();
-                Some(Statement {
-                    text: StatementText(text),
-                    fingerprint: *fingerprint,
-                    class: *class,
-                    parameter_types: &[],
-                })
+                let InlineSql { text, fingerprint, class, parameter_types } = inline.as_ref();
+                Some(Statement { text: StatementText(text), fingerprint: *fingerprint, class: *class, parameter_types })
             }
         }
     }

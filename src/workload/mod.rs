@@ -5,6 +5,7 @@ mod info;
 mod input;
 mod live;
 mod output;
+mod place;
 mod reader;
 pub mod record;
 mod writer;

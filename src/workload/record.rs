@@ -188,6 +188,9 @@ pub struct InlineSql {
     pub text: Text,
     pub fingerprint: Fingerprint,
     pub class: StatementClass,
+    /// As those of a `sql` line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameter_types: Vec<u32>,
 }
 
 /// A parameter as it was bound.

@@ -77,8 +77,7 @@ impl Writer {
         self.sql_ref_of_bytes(text.as_bytes(), &[])
     }
 
-    /// As [`Writer::sql_ref`], for a text that may not be UTF-8, with its parameter types where they are known. Parameter
-    /// types do not stand inline.
+    /// As [`Writer::sql_ref`], for a text that may not be UTF-8, with its parameter types where they are known.
     ///
     /// # Errors
     /// As [`Writer::sql_ref`].
@@ -99,7 +98,8 @@ impl Writer {
         let is_full = self.texts.ids.len() >= WORKLOAD_LIVE_SQL_MAX
             || self.texts.bytes + bytes.len() > WORKLOAD_LIVE_SQL_BYTES_MAX;
         if is_full {
-            return Ok(SqlRef::Inline(Box::new(InlineSql { text, fingerprint, class })));
+            let parameter_types = parameter_types.to_vec();
+            return Ok(SqlRef::Inline(Box::new(InlineSql { text, fingerprint, class, parameter_types })));
         }
         let id = u32::try_from(self.texts.ids.len()).unwrap_or(u32::MAX);
         let parameter_types = parameter_types.to_vec();
