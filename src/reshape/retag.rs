@@ -352,7 +352,8 @@ mod tests {
     fn spell_out(reference: &mut SqlRef, reader: &Reader) {
         let statement = reader.statement(reference).unwrap();
         let text = Text::Text(statement.text.text().into_owned());
-        let inline = InlineSql { text, fingerprint: Fingerprint(0), class: StatementClass::Other };
+        let (fingerprint, class) = (Fingerprint(0), StatementClass::Other);
+        let inline = InlineSql { text, fingerprint, class, parameter_types: Vec::new() };
         *reference = SqlRef::Inline(Box::new(inline));
     }
 
