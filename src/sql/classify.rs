@@ -1,14 +1,16 @@
 //! What kind of statement a text is.
 //!
-//! Takes a text and gives its class. Must not know functions: a SELECT that calls a writing function is a read, but for
-//! the few built-in ones that a read-only server refuses.
+//! Takes a text and gives its class. A write is what a read-only server would refuse, so that row locks count as writes.
+//! Must not know other functions than the few built-in ones that such a server refuses: a SELECT that calls a user's
+//! writing function is a read, and what CALL and DO run is taken for a write.
 
-use super::lex::{Token, tokens};
+use super::lex::{Token, TokenKind, tokens};
 use super::split::split;
 use crate::words::class::StatementClass;
 
 /// The class of a text. Of several statements the strongest counts, in the order write, DDL, copy, read, transaction,
-/// session, other: `BEGIN; UPDATE ...; COMMIT` is a write. SQL-level `EXECUTE` is other: what it runs stands elsewhere.
+/// session, other: `BEGIN; UPDATE ...; COMMIT` is a write. SQL-level `EXECUTE` is other, for what it runs stands elsewhere;
+/// `PREPARE` runs nothing, whatever it prepares. A COPY or a cursor whose query writes is a write.
 pub fn classify(text: &str) -> StatementClass {
     split(text)
         .into_iter()
@@ -49,26 +51,53 @@ fn class_of_statement(statement: &str) -> StatementClass {
 
 fn class_of(words: &[Token<'_>]) -> StatementClass {
     let Some(first) = words.first() else { return StatementClass::Other };
+    let second_is = |keyword| words.get(1).is_some_and(|word| word.is_word(keyword));
     match first.text.to_ascii_lowercase().as_str() {
         "select" | "with" | "values" | "table" => class_of_query(words),
         "show" | "fetch" | "move" => StatementClass::Read,
-        "insert" | "update" | "delete" | "merge" | "call" | "do" | "lock" => StatementClass::Write,
+        "insert" | "update" | "delete" | "merge" | "call" | "do" => StatementClass::Write,
+        "lock" if locks_as_a_read(words) => StatementClass::Read,
+        "lock" => StatementClass::Write,
         "explain" => class_of_explain(&words[1..]),
         "create" | "alter" | "drop" | "truncate" | "grant" | "revoke" | "comment" | "vacuum" | "analyze"
         | "analyse" | "reindex" | "cluster" | "refresh" | "security" | "reassign" | "import" => StatementClass::Ddl,
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
             StatementClass::Transaction
         }
-        "prepare" if words.get(1).is_some_and(|word| word.is_word("transaction")) => StatementClass::Transaction,
-        "set" | "reset" | "discard" | "prepare" | "deallocate" | "listen" | "unlisten" | "notify" | "declare"
-        | "close" | "load" => StatementClass::Session,
+        "prepare" if second_is("transaction") => StatementClass::Transaction,
+        "declare" => class_or_write(StatementClass::Session, words.iter().position(|word| word.is_word("for")), words),
+        "copy" if words.get(1).is_some_and(|word| word.is_symbol("(")) => {
+            class_or_write(StatementClass::Copy, Some(1), words)
+        }
         "copy" => StatementClass::Copy,
+        "set" | "reset" | "discard" | "prepare" | "deallocate" | "listen" | "unlisten" | "notify" | "close"
+        | "load" => StatementClass::Session,
         _ => StatementClass::Other,
     }
 }
 
-/// A query is a read unless it locks rows, holds a writing WITH element, writes by a built-in function, or makes a table
-/// (SELECT INTO).
+/// The class of a statement around a query that begins behind `before`: write if the query writes.
+fn class_or_write(class: StatementClass, before: Option<usize>, words: &[Token<'_>]) -> StatementClass {
+    let query = before.and_then(|before| words.get(before + 1..)).unwrap_or_default();
+    let parentheses = query.iter().take_while(|word| word.is_symbol("(")).count();
+    let query = &query[parentheses..];
+    let writes = match query.first() {
+        Some(first) if first.is_any_word(&["insert", "update", "delete", "merge"]) => true,
+        Some(first) if first.is_any_word(&["select", "with", "values", "table"]) => {
+            class_of_query(query) == StatementClass::Write
+        }
+        _ => false,
+    };
+    if writes { StatementClass::Write } else { class }
+}
+
+/// `LOCK ... IN ACCESS SHARE MODE` takes what every SELECT takes.
+fn locks_as_a_read(words: &[Token<'_>]) -> bool {
+    words.windows(3).any(|words| words[0].is_word("access") && words[1].is_word("share") && words[2].is_word("mode"))
+}
+
+/// A query is a read unless it locks rows, holds a writing WITH element, writes by a built-in function, makes a table
+/// (SELECT INTO), or does what SET and NOTIFY do.
 fn class_of_query(words: &[Token<'_>]) -> StatementClass {
     let mut depth = 0_i32;
     let mut makes_table = false;
@@ -86,7 +115,20 @@ fn class_of_query(words: &[Token<'_>]) -> StatementClass {
             makes_table = true;
         }
     }
-    if makes_table { StatementClass::Ddl } else { StatementClass::Read }
+    match () {
+        () if makes_table => StatementClass::Ddl,
+        () if is_session_function(words) => StatementClass::Session,
+        () => StatementClass::Read,
+    }
+}
+
+/// `SELECT set_config(...)` and `SELECT pg_notify(...)`, alone.
+fn is_session_function(words: &[Token<'_>]) -> bool {
+    let rest = words.get(1..).unwrap_or_default();
+    let rest =
+        if rest.first().is_some_and(|word| word.is_word("pg_catalog")) { &rest[2.min(rest.len())..] } else { rest };
+    let calls = rest.first().is_some_and(|word| word.is_any_word(&["set_config", "pg_notify"]));
+    words[0].is_word("select") && calls && !rest.iter().any(|word| word.is_word("from"))
 }
 
 /// `FOR UPDATE`, `FOR NO KEY UPDATE`, `FOR SHARE`, `FOR KEY SHARE`.
@@ -117,8 +159,25 @@ fn writes(words: &[Token<'_>], at: usize) -> bool {
     begins && (is_element || is_main)
 }
 
+/// The built-in functions that a read-only transaction refuses.
 fn calls_writer(words: &[Token<'_>]) -> bool {
-    words[0].is_any_word(&["nextval", "setval"]) && words.get(1).is_some_and(|next| next.is_symbol("("))
+    const WRITERS: [&str; 11] = [
+        "nextval",
+        "setval",
+        "lo_creat",
+        "lo_create",
+        "lo_from_bytea",
+        "lo_import",
+        "lo_put",
+        "lo_truncate",
+        "lo_truncate64",
+        "lo_unlink",
+        "lowrite",
+    ];
+    words.get(1).is_some_and(|next| next.is_symbol("("))
+        && (words[0].is_any_word(&WRITERS)
+            || (words[0].kind == TokenKind::QuotedIdentifier
+                && words[0].identifier().is_some_and(|name| WRITERS.contains(&name.as_str()))))
 }
 
 /// EXPLAIN runs its statement only with ANALYZE.
@@ -133,7 +192,13 @@ fn class_of_explain(words: &[Token<'_>]) -> StatementClass {
         (analyzes, &words[options..])
     };
     let parentheses = statement.iter().take_while(|word| word.is_symbol("(")).count();
-    if analyzes { class_of(&statement[parentheses..]) } else { StatementClass::Read }
+    let statement = &statement[parentheses..];
+    match statement.first() {
+        // No statement explains another EXPLAIN.
+        Some(first) if first.is_word("explain") => StatementClass::Other,
+        _ if analyzes => class_of(statement),
+        _ => StatementClass::Read,
+    }
 }
 
 fn options_analyze(options: &[Token<'_>]) -> bool {
@@ -172,6 +237,14 @@ mod tests {
                 "WITH a AS (SELECT 1) SELECT * FROM a",
                 "SELECT update FROM t",
                 "FETCH 10 FROM c",
+                "LOCK TABLE t IN ACCESS SHARE MODE",
+                "SELECT pg_advisory_xact_lock(1)",
+                "SELECT my_function(1)",
+                "SELECT nextval FROM t",
+                "SELECT a FROM t WHERE b = 'FOR UPDATE' -- FOR UPDATE",
+                "WITH a AS (SELECT 'DELETE FROM t') SELECT * FROM a",
+                "EXPLAIN (ANALYZE, BUFFERS) SELECT 1",
+                "EXPLAIN SELECT nextval('s')",
             ],
         );
     }
@@ -195,6 +268,18 @@ mod tests {
                 "CALL p()",
                 "DO $$ begin end $$",
                 "LOCK TABLE t",
+                "LOCK TABLE t IN ROW EXCLUSIVE MODE",
+                "SELECT * FROM (SELECT * FROM t FOR UPDATE) s",
+                "SELECT pg_catalog.setval('s', 1)",
+                "SELECT \"nextval\"('s')",
+                "SELECT lo_unlink(1)",
+                "WITH a AS (SELECT 1), b AS NOT MATERIALIZED (UPDATE t SET x = 1 RETURNING x) SELECT * FROM b",
+                "(WITH a AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM a)",
+                "INSERT INTO t SELECT * FROM u",
+                "COPY (INSERT INTO t VALUES (1) RETURNING id) TO STDOUT",
+                "COPY (WITH a AS (DELETE FROM t RETURNING *) SELECT * FROM a) TO STDOUT",
+                "DECLARE c CURSOR FOR SELECT * FROM t FOR UPDATE",
+                "EXPLAIN ANALYZE WITH a AS (DELETE FROM t RETURNING *) SELECT * FROM a",
             ],
         );
     }
@@ -203,15 +288,37 @@ mod tests {
     fn the_other_classes() {
         assert_class(
             Ddl,
-            &["CREATE TABLE t ()", "SELECT 1 INTO t", "WITH a AS (SELECT 1) SELECT * INTO t FROM a", "VACUUM"],
+            &[
+                "CREATE TABLE t ()",
+                "SELECT 1 INTO t",
+                "WITH a AS (SELECT 1) SELECT * INTO t FROM a",
+                "VACUUM",
+                "EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1",
+                "REFRESH MATERIALIZED VIEW v",
+                "ANALYZE t",
+                "CLUSTER t",
+            ],
         );
         assert_class(Transaction, &["BEGIN", "end", "ROLLBACK TO a", "PREPARE TRANSACTION 'x'", "COMMIT PREPARED 'x'"]);
         assert_class(
             Session,
-            &["SET a = 1", "PREPARE p AS DELETE FROM t", "DISCARD ALL", "DECLARE c CURSOR FOR SELECT 1"],
+            &[
+                "SET a = 1",
+                "PREPARE p AS DELETE FROM t",
+                "DISCARD ALL",
+                "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+                "CLOSE c",
+                "LISTEN c",
+                "NOTIFY c, 'x'",
+                "SELECT pg_notify('c', 'x')",
+                "SELECT pg_catalog.set_config('search_path', '', false)",
+            ],
         );
-        assert_class(Copy, &["COPY t FROM STDIN", "copy (select 1) to stdout"]);
-        assert_class(Other, &["", ";", "-- nothing", "EXECUTE p", "CHECKPOINT", "'"]);
+        assert_class(Copy, &["COPY t FROM STDIN", "copy (select 1) to stdout", "COPY t TO '/tmp/x'"]);
+        assert_class(
+            Other,
+            &["", ";", "-- nothing", "EXECUTE p", "CHECKPOINT", "'", "EXPLAIN ANALYZE EXPLAIN SELECT 1"],
+        );
     }
 
     #[test]

@@ -232,17 +232,18 @@ fn number(bytes: &[u8]) -> usize {
 }
 
 /// An operator ends before a comment, and a long one ends in `+` or `-` only if it holds a character that standard
-/// operators do not have, so that `a=-1` is `=` and `-`.
+/// operators do not have, so that `a=-1` is `=` and `-`. PostgreSQL knows no longer one than a name may be, so that the
+/// work for each is bounded.
 fn operator(bytes: &[u8]) -> usize {
-    let mut length = run(bytes, is_operator);
+    const LENGTH_MAX: usize = 63;
+    let mut length = run(&bytes[..bytes.len().min(LENGTH_MAX)], is_operator);
     if let Some(comment) = bytes[..length].windows(2).position(|pair| pair == b"--" || pair == b"/*") {
         length = comment.max(1);
     }
-    while length > 1
-        && matches!(bytes[length - 1], b'+' | b'-')
-        && !bytes[..length - 1].iter().any(|byte| b"~!@#%^&|`?".contains(byte))
-    {
-        length -= 1;
+    if !bytes[..length].iter().any(|byte| b"~!@#%^&|`?".contains(byte)) {
+        while length > 1 && matches!(bytes[length - 1], b'+' | b'-') {
+            length -= 1;
+        }
     }
     length
 }

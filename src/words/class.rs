@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 pub enum StatementClass {
     /// Reads rows and takes no row lock: SELECT, VALUES, TABLE, SHOW, EXPLAIN without ANALYZE of a write, FETCH.
     Read,
-    /// Writes rows or locks them: INSERT, UPDATE, DELETE, MERGE, SELECT FOR UPDATE, a CTE that writes, CALL, DO.
+    /// Writes rows or locks them, which a read-only server refuses: INSERT, UPDATE, DELETE, MERGE, SELECT FOR UPDATE, a
+    /// CTE, COPY or cursor whose query writes, LOCK; CALL and DO, which may.
     Write,
     /// CREATE, ALTER, DROP, TRUNCATE, GRANT, VACUUM, ANALYZE, REINDEX, ...
     Ddl,
     /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, PREPARE TRANSACTION, ...
     Transaction,
-    /// SET, RESET, DISCARD, PREPARE, DEALLOCATE, LISTEN, DECLARE, CLOSE, ...
+    /// SET, RESET, DISCARD, PREPARE, DEALLOCATE, LISTEN, NOTIFY, DECLARE, CLOSE, ...
     Session,
-    /// COPY in either direction.
+    /// COPY in either direction, but for one whose query writes.
     Copy,
     /// What is none of these, an empty text included.
     Other,

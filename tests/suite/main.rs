@@ -4,6 +4,7 @@
 
 mod bench;
 mod capture;
+mod classes;
 mod ends;
 mod external;
 mod five_ways;
