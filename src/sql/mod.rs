@@ -14,6 +14,7 @@ mod operand;
 mod relations;
 mod split;
 mod tags;
+mod utility;
 
 pub use classify::{classify, copies_from_client};
 pub use column::{ColumnName, NoColumnName, column_value};
