@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::tenants::TenantArgs;
+use super::workload::{MergeArgs, PeakArgs, SliceArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -84,6 +85,9 @@ pub enum Workload {
         #[arg(long)]
         json: bool,
     },
+    Slice(SliceArgs),
+    Peak(PeakArgs),
+    Merge(MergeArgs),
     /// Find out anew whose each statement is
     Retag(Retag),
 }

@@ -1,8 +1,13 @@
 //! Floor 3: one workload to another: parts, other tenants, other values.
 
+mod carried;
 mod error;
+pub mod merge;
+pub mod moment;
+pub mod peak;
 pub mod retag;
 mod rewrite;
+pub mod slice;
 
 pub use error::ReshapeError;
 pub use rewrite::{Edit, Origin, Rewriter, Unchanged, rewrite};

@@ -71,6 +71,7 @@ pub struct Rewriter {
     writer: Writer,
     tenants: HashMap<String, u32>,
     sessions: u32,
+    requests: u64,
     skipped: BTreeMap<String, Skipped>,
 }
 
@@ -88,7 +89,7 @@ impl Rewriter {
             }
         }
         let writer = Writer::create(output, header)?;
-        Ok(Self { writer, tenants: HashMap::new(), sessions: 0, skipped: BTreeMap::new() })
+        Ok(Self { writer, tenants: HashMap::new(), sessions: 0, requests: 0, skipped: BTreeMap::new() })
     }
 
     /// Copies a record that `reader` gave last, and says whether an event was written. Definitions are written when
@@ -135,6 +136,20 @@ impl Rewriter {
         Ok(self.writer.finish(self.skipped)?)
     }
 
+    /// As [`Rewriter::finish`], for a part of a workload that must hold a request.
+    ///
+    /// # Errors
+    /// No request was written, or as [`Rewriter::finish`].
+    pub fn finish_unless_empty(self) -> Result<End, ReshapeError> {
+        if self.requests == 0 {
+            return Err(ReshapeError::Asked {
+                primary: "no request of the workload is selected".to_owned(),
+                hint: "\"pgrehearse workload info\" shows its length, tenants and databases".to_owned(),
+            });
+        }
+        self.finish()
+    }
+
     fn take_skipped(&mut self, skipped: BTreeMap<String, Skipped>, origin: &Origin) {
         for (reason, Skipped { count, first: (source, line) }) in skipped {
             self.skip(&reason, Skipped { count, first: (source.saturating_add(origin.first_source), line) });
@@ -168,7 +183,9 @@ impl Rewriter {
             }
             _ => {}
         }
-        Ok(self.writer.write(&event)?)
+        self.writer.write(&event)?;
+        self.requests += u64::from(matches!(event, Record::Request(_)));
+        Ok(())
     }
 
     fn number_session(&mut self, event: &mut Record, origin: &mut Origin) {

@@ -39,6 +39,11 @@ impl<'a> StatementText<'a> {
         }
     }
 
+    /// The text in the form of a line.
+    pub fn to_text(self) -> Text {
+        self.0.clone()
+    }
+
     /// The text, with a replacement character for what is not UTF-8.
     pub fn text(self) -> Cow<'a, str> {
         match self.0 {

@@ -1,14 +1,23 @@
 //! `workload ...`: looking at workloads and making others of them. One file for each command.
 
 mod info;
+mod merge;
+mod peak;
 mod retag;
+mod slice;
 
 use super::Ended;
 use super::args::Workload;
+pub use merge::MergeArgs;
+pub use peak::PeakArgs;
+pub use slice::SliceArgs;
 
 /// Carries out a `workload` command.
 pub(super) fn carry_out(command: Workload) -> Ended {
     match command {
+        Workload::Slice(typed) => slice::carry_out(typed),
+        Workload::Peak(typed) => peak::carry_out(&typed),
+        Workload::Merge(typed) => merge::carry_out(&typed),
         Workload::Retag(typed) => retag::carry_out(typed),
         Workload::Info { file, json } => info::carry_out(&file, json),
     }
