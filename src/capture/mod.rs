@@ -9,6 +9,7 @@ mod report;
 mod sequence;
 mod sort;
 mod stream;
+pub mod wire;
 
 pub use error::CaptureError;
 pub use report::CaptureReport;

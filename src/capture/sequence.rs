@@ -3,10 +3,10 @@
 //! Takes a session's requests in the order of their source and gives events whose times never go back within it. Must not
 //! know log entries or protocol messages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::event::{Event, Key, Opening, Request, Sent};
+use super::event::{CopyData, Event, Key, Opening, Request, Sent};
 use super::sort::{Sorted, Sorter};
 
 /// A statement that ran when the log began is taken to have started this long before, at most: one that ran for hours
@@ -35,6 +35,16 @@ pub struct Sequence {
     /// Of the last event: the opening's is 0.
     order: u64,
     requests: u64,
+}
+
+/// A request's place in the order, which it may take before all of it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    time_us: i64,
+    /// The next number is the place of its cancel.
+    order: u64,
+    /// Counts from 0 within the session.
+    pub sequence: u64,
 }
 
 /// Tenants with their requests.
@@ -125,32 +135,53 @@ impl Sequence {
         }
     }
 
+    /// The place of the session's next request.
+    pub fn place(&mut self, start_us: i64) -> Place {
+        let time_us = start_us.max(self.last_us);
+        self.last_us = time_us;
+        // Where no connection was seen, the session opened with its first request at the latest.
+        self.opened_us = Some(self.opened_us.map_or(time_us, |opened_us| opened_us.min(time_us)));
+        let place = Place { time_us, order: self.order + 1, sequence: self.requests };
+        self.order += 2;
+        self.requests += 1;
+        place
+    }
+
     /// Gives a request, and the client's wish to cancel it.
     ///
     /// # Errors
     /// A temporary file cannot be written.
-    pub fn give(&mut self, draft: Draft, tenant: Option<&str>, out: &mut Output) -> io::Result<()> {
+    pub fn give(&mut self, draft: Draft, place: Place, tenant: Option<&str>, out: &mut Output) -> io::Result<()> {
         let mut request = draft.request;
-        request.sequence = self.requests;
+        request.sequence = place.sequence;
         request.tenant = tenant.map(|tenant| out.tenant(tenant, request.executions()));
         out.counts.without_tenant += if tenant.is_none() { request.executions() } else { 0 };
         out.counts.take(&request);
-        self.requests += 1;
-        self.push(draft.start_us, &Event::Request(Box::new(request)), out)?;
-        match draft.cancelled_us {
-            Some(time_us) => self.push(time_us, &Event::Cancel, out),
-            None => Ok(()),
-        }
+        let session = self.session(out);
+        let Place { time_us, order, .. } = place;
+        out.sorter.push(Key { time_us, session, order }, &Event::Request(Box::new(request)))?;
+        let Some(cancelled_us) = draft.cancelled_us else { return Ok(()) };
+        let time_us = cancelled_us.max(time_us);
+        self.last_us = self.last_us.max(time_us);
+        out.sorter.push(Key { time_us, session, order: order + 1 }, &Event::Cancel)
     }
 
-    fn push(&mut self, time_us: i64, event: &Event, out: &mut Output) -> io::Result<()> {
-        let time_us = time_us.max(self.last_us);
-        self.last_us = time_us;
-        // Where no connection was logged, the session opened with its first request at the latest.
-        self.opened_us = Some(self.opened_us.map_or(time_us, |opened_us| opened_us.min(time_us)));
+    /// Gives COPY data of the request that took its place last.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    #[allow(dead_code)] // of sources that see COPY data, as the wire does
+    pub fn copy(&mut self, time_us: i64, data: CopyData, out: &mut Output) -> io::Result<()> {
+        self.last_us = time_us.max(self.last_us);
         self.order += 1;
-        let session = self.session(out);
-        out.sorter.push(Key { time_us, session, order: self.order }, event)
+        let key = Key { time_us: self.last_us, session: self.session(out), order: self.order };
+        out.sorter.push(key, &Event::Copy(Box::new(data)))
+    }
+
+    /// The parameters that the client opened the session with.
+    #[allow(dead_code)] // of sources that see a startup message, as the wire does
+    pub fn opened_with(&mut self, parameters: BTreeMap<String, String>) {
+        self.opening.parameters = parameters;
     }
 
     /// Gives the opening, which is known only now, and the closing: not before the last event if the session is over,

@@ -3,18 +3,18 @@
 //! Takes what a source tells of who the session is, and its requests in order; gives events. Must not know log entries or
 //! protocol messages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::event::{Message, Request, Sent, Value};
-use super::sequence::{Draft, Output, Sequence};
+use super::event::{CopyData, Message, Request, Sent, Value};
+use super::sequence::{Draft, Output, Place, Sequence};
 use crate::tenant::{self, Attribution, Execution, Rules, SessionStart, Statement};
 use crate::workload::record::TransactionState;
 
 /// One session of a source.
 pub struct Stream {
     sequence: Sequence,
-    attribution: Attribution<Draft>,
+    attribution: Attribution<(Draft, Place)>,
     database: String,
     user: String,
     application_name: String,
@@ -64,7 +64,36 @@ impl Stream {
     /// # Errors
     /// A temporary file cannot be written.
     pub fn push(&mut self, draft: Draft, rules: &Rules, out: &mut Output) -> io::Result<()> {
+        let place = self.place(draft.start_us);
+        self.push_placed(draft, place, rules, out)
+    }
+
+    /// The place of the next request, of which not all is known yet; it must be the next to be pushed.
+    pub fn place(&mut self, start_us: i64) -> Place {
         self.name();
+        self.sequence.place(start_us)
+    }
+
+    /// Gives COPY data of the request that took its place last.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    #[allow(dead_code)] // of sources that see COPY data, as the wire does
+    pub fn copy(&mut self, time_us: i64, data: CopyData, out: &mut Output) -> io::Result<()> {
+        self.sequence.copy(time_us, data, out)
+    }
+
+    /// The parameters that the client opened the session with.
+    #[allow(dead_code)] // of sources that see a startup message, as the wire does
+    pub fn opened_with(&mut self, parameters: BTreeMap<String, String>) {
+        self.sequence.opened_with(parameters);
+    }
+
+    /// Takes the session's next request, which took its place before.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn push_placed(&mut self, draft: Draft, place: Place, rules: &Rules, out: &mut Output) -> io::Result<()> {
         let executions = executions(rules, &draft.request);
         let statement = Statement {
             database: &self.database,
@@ -77,9 +106,9 @@ impl Stream {
         let observed = self.attribution.observe(rules, &statement);
         let mut result = Ok(());
         let sequence = &mut self.sequence;
-        self.attribution.push(observed, draft, |draft, tenant| {
+        self.attribution.push(observed, (draft, place), |(draft, place), tenant| {
             if result.is_ok() {
-                result = sequence.give(draft, tenant, out);
+                result = sequence.give(draft, place, tenant, out);
             }
         });
         result
@@ -92,9 +121,9 @@ impl Stream {
     pub fn flush(&mut self, out: &mut Output) -> io::Result<()> {
         let mut result = Ok(());
         let sequence = &mut self.sequence;
-        self.attribution.finish(|draft, tenant| {
+        self.attribution.finish(|(draft, place), tenant| {
             if result.is_ok() {
-                result = sequence.give(draft, tenant, out);
+                result = sequence.give(draft, place, tenant, out);
             }
         });
         self.name();

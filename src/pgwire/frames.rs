@@ -9,13 +9,13 @@
 const HEADER_BYTES: usize = 5;
 
 /// The longest frame that a server can send: it builds them in a buffer of less than 1 GiB.
-const FRAME_BYTES_MAX: u32 = 0x3fff_ffff;
+pub(super) const FRAME_BYTES_MAX: u32 = 0x3fff_ffff;
 
 /// How much of a kept message's body is given; an error's severity, code and primary message stand in front.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// Every tag that a server sends in protocol 3.
-const TAGS: &[u8] = b"123ACDEGHIKNRSTVWZcdnstv";
+pub(super) const TAGS: &[u8] = b"123ACDEGHIKNRSTVWZcdnstv";
 
 /// What the bytes so far give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use bytes::{BufMut, BytesMut};
 const MESSAGE_BYTES_MAX: usize = 0x3fff_ffff;
 
 /// Request codes that stand where a protocol version would (manual, "Message Formats").
-const CANCEL_REQUEST_CODE: u32 = 1234 << 16 | 5678;
-const SSL_REQUEST_CODE: u32 = 1234 << 16 | 5679;
+pub(super) const CANCEL_REQUEST_CODE: u32 = 1234 << 16 | 5678;
+pub(super) const SSL_REQUEST_CODE: u32 = 1234 << 16 | 5679;
 
 /// Why a message cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

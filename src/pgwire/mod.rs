@@ -1,11 +1,15 @@
 //! Floor 1: PostgreSQL's wire protocol, version 3: bytes to messages and back, without I/O.
 //!
 //! [`frontend`] writes what a client sends, [`frames`] cuts what a server sends into messages, [`backend`] reads their
-//! parts. [`serve`] is the server's half, for stand-ins of a server.
+//! parts. [`pieces`] and [`client`] read what both sides say to each other, for a capture; [`digest`] tells results apart.
+//! [`serve`] is the server's half, for stand-ins of a server.
 
 pub mod backend;
+pub mod client;
+pub mod digest;
 pub mod frames;
 pub mod frontend;
+pub mod pieces;
 pub mod serve;
 
 /// The newest protocol that a client asks for: 3.2, which has cancel keys of any length.
