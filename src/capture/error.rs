@@ -16,8 +16,34 @@ pub enum CaptureError {
     #[error("could not read \"{file}\": {source}")]
     Read { file: String, source: io::Error },
     /// `kind` says what the file looks like, `hint` what to do about it.
-    #[error("\"{file}\" is not a csvlog: it looks like {kind}\nhint: {hint}")]
-    WrongKind { file: String, kind: &'static str, hint: &'static str },
+    #[error("\"{file}\" is no server log: it looks like {kind}\nhint: {hint}")]
+    WrongKind { file: String, kind: String, hint: &'static str },
+    #[error(
+        "\"{file}\" is compressed data that holds nothing\n\
+         hint: it is empty or damaged: try gzip -t, bzip2 -t or zstd -t on it"
+    )]
+    EmptyCompressed { file: String },
+    #[error(
+        "could not find out the log_line_prefix of \"{file}\"\n\
+         hint: give it as SHOW log_line_prefix shows it: --prefix '%m [%p] '"
+    )]
+    PrefixUnknown { file: String },
+    #[error(
+        "the prefix \"{prefix}\" fits no line of \"{file}\"\n\
+         hint: leave --prefix out to have it found out, or give it as SHOW log_line_prefix shows it"
+    )]
+    PrefixDoesNotFit { file: String, prefix: String },
+    /// Without it all sessions would be taken for one.
+    #[error(
+        "the lines of \"{file}\" tell no sessions: log_line_prefix \"{prefix}\" has neither %p nor %c\n\
+         hint: set log_line_prefix = '%m [%p] %q%u@%d ' and log anew"
+    )]
+    PrefixWithoutSession { file: String, prefix: String },
+    #[error(
+        "the lines of \"{file}\" tell no time: log_line_prefix \"{prefix}\" has neither %m nor %t nor %n\n\
+         hint: set log_line_prefix = '%m [%p] %q%u@%d ' and log anew"
+    )]
+    PrefixWithoutTime { file: String, prefix: String },
     #[error("\"{file}\" and \"{other}\" have the same content\nhint: give each log file once")]
     SameContent { file: String, other: String },
     /// `seen` says what the log holds instead, `hint` what to switch on.

@@ -123,7 +123,7 @@ mod tests {
                 executions_without: 2,
                 executions_not_in_file: None,
             },
-            skipped: BTreeMap::from([("line that is no csvlog".into(), Skipped { count: 3, first: (0, 7) })]),
+            skipped: BTreeMap::from([("line that is no log entry".into(), Skipped { count: 3, first: (0, 7) })]),
             set_aside: vec![("parse and bind".into(), 4)],
             fastest_us: Some(150_000),
             without_parameters: 0,
@@ -135,7 +135,7 @@ mod tests {
             "tenants     1 (by schema)",
             "  acme                                        6   75.0 %",
             "  without a tenant                            2   25.0 %",
-            "           3  line that is no csvlog, first at pg.csv:7",
+            "           3  line that is no log entry, first at pg.csv:7",
             "note: the fastest execution took 150.0 ms; were faster ones left out of the log?",
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");

@@ -49,13 +49,13 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum Capture {
-    /// Capture from server logs: csvlog of PostgreSQL 12 to 18
+    /// Capture from server logs of PostgreSQL 10 to 18: csvlog, jsonlog, stderr, syslog, and what clouds make of them
     Log(CaptureLog),
 }
 
 #[derive(Debug, Args)]
 pub struct CaptureLog {
-    /// Log files in any order; - reads standard input
+    /// Log files in any order, also compressed by gzip, bzip2 or zstd; - reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The workload to write; a name that ends in .zst is compressed
@@ -64,14 +64,23 @@ pub struct CaptureLog {
     /// Format of the files
     #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
     pub format: LogFormat,
+    /// The server's log_line_prefix, for stderr and syslog; found out from the first lines unless given
+    #[arg(long, value_name = "PREFIX", allow_hyphen_values = true)]
+    pub prefix: Option<String>,
     #[command(flatten)]
     pub tenants: TenantArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
+    /// Told by the first bytes of each file
     Auto,
     Csv,
+    /// jsonlog, and the JSON of Cloud SQL, CloudNativePG and Azure
+    Json,
+    Stderr,
+    /// syslog, and Heroku's logplex
+    Syslog,
 }
 
 #[derive(Debug, Subcommand)]

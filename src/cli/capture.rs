@@ -9,13 +9,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args;
 use super::{Ended, show};
-use crate::capture::log::{CaptureOptions, capture};
+use crate::capture::log::{CaptureOptions, LinePrefix, LogFormat, capture};
 use crate::words::exit::ExitCode;
 
 /// Carries out `capture log`.
 pub(super) fn carry_out(typed: args::CaptureLog) -> Ended {
     let (tenant_rules, tenants) = typed.tenants.read()?;
-    let options = CaptureOptions { inputs: typed.files, output: typed.output, tenant_rules, tenants };
+    let format = match typed.format {
+        args::LogFormat::Auto => LogFormat::Auto,
+        args::LogFormat::Csv => LogFormat::Csv,
+        args::LogFormat::Json => LogFormat::Json,
+        args::LogFormat::Stderr => LogFormat::Stderr,
+        args::LogFormat::Syslog => LogFormat::Syslog,
+    };
+    let prefix = typed.prefix.as_deref().map(LinePrefix::parse).transpose()?;
+    let options = CaptureOptions { inputs: typed.files, output: typed.output, format, prefix, tenant_rules, tenants };
     let bar = bar();
     let report = capture(&options, |progress| {
         if progress.total_bytes > 0 {

@@ -328,22 +328,29 @@ fn what_is_no_run_cannot_be_reported() {
 }
 
 #[test]
-fn what_is_no_csvlog_cannot_be_captured() {
+fn what_is_no_server_log_cannot_be_captured() {
     let desk = Desk::new();
     desk.write("binary.csv", b"\x7fELF\x02\x01\x01\0\0\0\0");
     desk.write("packed.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0");
     desk.write("empty.csv", "");
+    desk.write("bare.log", "LOG:  statement: select 1\nLOG:  duration: 0.123 ms\n");
     let cases = [
         ("none.csv", "error: could not open \"none.csv\": No such file or directory\n"),
         (
             "binary.csv",
-            "error: \"binary.csv\" is not a csvlog: it looks like binary data\n\
-             hint: capture log reads csvlog: set log_destination = 'csvlog' and give the .csv file\n",
+            "error: \"binary.csv\" is no server log: it looks like a program\n\
+             hint: capture log reads csvlog, jsonlog, stderr and syslog logs of PostgreSQL 10 to 18, also compressed by \
+             gzip, bzip2 or zstd\n",
         ),
         (
             "packed.csv.gz",
-            "error: \"packed.csv.gz\" is not a csvlog: it looks like gzip-compressed data\n\
-             hint: decompress it first: gzip -dc FILE | pgrehearse capture log - ...\n",
+            "error: \"packed.csv.gz\" is compressed data that holds nothing\n\
+             hint: it is empty or damaged: try gzip -t, bzip2 -t or zstd -t on it\n",
+        ),
+        (
+            "bare.log",
+            "error: the lines of \"bare.log\" tell no sessions: log_line_prefix \"\" has neither %p nor %c\n\
+             hint: set log_line_prefix = '%m [%p] %q%u@%d ' and log anew\n",
         ),
         (
             "empty.csv",
@@ -356,6 +363,10 @@ fn what_is_no_csvlog_cannot_be_captured() {
         desk.fails(&["capture", "log", log, "-o", "out.jsonl"], expected);
         assert!(!desk.path("out.jsonl").exists());
     }
+    desk.fails(
+        &["capture", "log", "empty.csv", "-o", "out.jsonl", "--prefix", "%m %y "],
+        "error: \"%y\" is no escape of log_line_prefix\n",
+    );
     desk.fails(
         &["capture", "log", "empty.csv", "-o", "none/out.jsonl"],
         "error: could not create \"none/out.jsonl\": No such file or directory\n",

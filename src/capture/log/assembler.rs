@@ -130,7 +130,10 @@ impl Assembler {
         if let Some(over) = self.processes.insert(entry.session.process, entry.session) {
             self.end(over, None)?;
         }
-        self.sessions.insert(entry.session, Session::new(entry, first_us));
+        let mut session = Session::new(entry, first_us);
+        // Until an entry names the owner, if any does.
+        session.share_evidence(self.evidence.of(b"", b""));
+        self.sessions.insert(entry.session, session);
         Ok(())
     }
 

@@ -13,10 +13,11 @@ use super::super::output::{self, Naming};
 use super::super::report::CaptureReport;
 use super::super::sort::Sorter;
 use super::assembler::{Assembled, Assembler};
-use super::source::{Found, look_at};
+use super::decoder::{Found, Learned};
+use super::format::LogFormat;
+use super::line_prefix::LinePrefix;
+use super::source::{self, look_at};
 use super::tally::{Reason, Tally};
-use super::timestamp::Zones;
-use super::{csvlog, source};
 use crate::tenant::{Mapping, Rules, TenantTable};
 use crate::workload::WriteError;
 use crate::workload::record::Source;
@@ -28,6 +29,9 @@ pub struct CaptureOptions {
     pub inputs: Vec<PathBuf>,
     /// The workload: `.jsonl`, or `.jsonl.zst` to compress it. Temporary files lie beside it.
     pub output: PathBuf,
+    pub format: LogFormat,
+    /// The `log_line_prefix` of stderr and syslog, where it is not to be found out.
+    pub prefix: Option<LinePrefix>,
     pub tenant_rules: Rules,
     /// What tenants are called, where a file says so.
     pub tenants: Option<Mapping>,
@@ -46,15 +50,16 @@ pub struct Progress {
 /// Captures server logs into a workload. `progress` is called for about every MiB read.
 ///
 /// # Errors
-/// An input that cannot be read or is no csvlog; a log without a single statement; an output that cannot be written.
+/// An input that cannot be read or is no server log; a log without a single statement; an output that cannot be written.
 pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> Result<CaptureReport, CaptureError> {
-    let inputs = look_at(&options.inputs)?;
+    let inputs = look_at(&options.inputs, options.format, options.prefix.as_ref())?;
     check_output(&options.output)?;
-    let total_bytes = inputs.iter().map(|input| input.size_bytes).sum();
+    let total_bytes = inputs.iter().map(source::Source::size_bytes).sum();
     let sorter = Sorter::new(directory_of(&options.output));
     let mut reading = Reading {
         assembler: Assembler::new(options.tenant_rules.clone(), sorter),
-        zones: Zones::default(),
+        learned: Learned::default(),
+        directory: directory_of(&options.output).to_owned(),
         sources: Vec::new(),
         read_bytes: 0,
         lines: 0,
@@ -94,7 +99,9 @@ fn check_output(output: &Path) -> Result<(), CaptureError> {
 /// What is carried from file to file.
 struct Reading {
     assembler: Assembler,
-    zones: Zones,
+    learned: Learned,
+    /// For temporary files.
+    directory: PathBuf,
     sources: Vec<Source>,
     read_bytes: u64,
     lines: u64,
@@ -103,37 +110,30 @@ struct Reading {
 impl Reading {
     fn read(&mut self, input: source::Source, mut progress: impl FnMut(u64, u64)) -> Result<(), CaptureError> {
         let index = self.sources.len() as u16;
-        let (name, path) = (input.name.clone(), input.path.display().to_string());
-        let Self { assembler, zones, read_bytes, .. } = self;
+        let (name, path, kind) = (input.name.clone(), input.path.display().to_string(), input.kind());
+        let Self { assembler, learned, read_bytes, directory, .. } = self;
         let requests = Cell::new(assembler.counts().requests());
         let report_read = |bytes| {
             *read_bytes += bytes;
             progress(*read_bytes, requests.get());
         };
-        let (sha256, lines) = input.read(report_read, |found, line| {
-            let at = (index, line);
-            let decoded = match found {
-                Found::Record { bytes, fields } => csvlog::decode(bytes, fields, at, zones),
-                Found::Foreign => None,
-                Found::Truncated => {
-                    assembler.tally().skip(Reason::TruncatedRecord, at);
-                    return Ok(());
+        let mut give = |found: Found<'_>| {
+            match found {
+                Found::Entry { entry, zone_unknown } => {
+                    assembler.tally().unknown_zone += u64::from(zone_unknown);
+                    assembler.push(&entry).map_err(|source| CaptureError::Temporary { source })?;
+                    requests.set(assembler.counts().requests());
                 }
-            };
-            let Some(decoded) = decoded else {
-                assembler.tally().skip(Reason::ForeignLine, at);
-                return Ok(());
-            };
-            assembler.tally().unknown_zone += u64::from(decoded.zone_unknown);
-            assembler.push(&decoded.entry).map_err(|source| CaptureError::Temporary { source })?;
-            requests.set(assembler.counts().requests());
+                Found::Skipped(reason, at) => assembler.tally().skip(reason, at),
+            }
             Ok(())
-        })?;
+        };
+        let source::ReadSource { sha256, lines } = input.read(index, directory, learned, report_read, &mut give)?;
         self.lines += lines;
         if let Some(same) = self.sources.iter().find(|source| lines > 0 && source.sha256 == sha256) {
             return Err(CaptureError::SameContent { file: path, other: same.file.clone() });
         }
-        self.sources.push(Source { file: name, sha256, kind: "csvlog".to_owned() });
+        self.sources.push(Source { file: name, sha256, kind: kind.to_owned() });
         Ok(())
     }
 }

@@ -8,12 +8,10 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
+use super::decoder::RECORD_BYTES_MAX;
+
 /// The columns of a csvlog: up to PostgreSQL 8.4, 9.0 to 12, 13, and 14 to 18.
 pub const COLUMNS: [usize; 4] = [22, 23, 24, 26];
-
-/// A record longer than this is taken for a quote that was never closed: the server cuts no record, but no client sends
-/// a statement of this size and wants it replayed.
-pub const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// What stands at the start of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

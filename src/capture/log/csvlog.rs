@@ -1,10 +1,13 @@
 //! A csvlog's columns as a log entry.
 //!
-//! Takes the fields of one record (the manual's section "Using CSV-Format Log Output", PostgreSQL 12 to 18) and gives
+//! Takes the fields of one record (the manual's section "Using CSV-Format Log Output", PostgreSQL 10 to 18) and gives
 //! the entry, or says that the record is none of a server's. Must not know how records are cut out of a file.
 
-use super::csv::Fields;
+use super::super::error::CaptureError;
+use super::csv::{Cut, Fields, cut};
+use super::decoder::{Decoder, Found, Give, Learned, Taken};
 use super::entry::{LogEntry, Position, SessionKey, Severity};
+use super::tally::Reason;
 use super::timestamp::{LogTime, Zones};
 use crate::words::sqlstate::SqlState;
 
@@ -29,6 +32,42 @@ const LEADER: usize = 24;
 pub struct Decoded<'a> {
     pub entry: LogEntry<'a>,
     pub zone_unknown: bool,
+}
+
+/// Decodes a csvlog.
+#[derive(Default)]
+pub struct CsvLog {
+    fields: Fields,
+    /// What this file's records had so far.
+    columns: Option<usize>,
+}
+
+impl Decoder for CsvLog {
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        at_end: bool,
+        at: Position,
+        learned: &mut Learned,
+        give: &mut Give<'_>,
+    ) -> Result<Taken, CaptureError> {
+        let found = cut(bytes, at_end, self.columns, &mut self.fields);
+        let (taken, found) = match found {
+            Cut::NeedMore => return Ok(Taken::NOTHING),
+            Cut::Record { length, lines } => {
+                self.columns = Some(self.fields.count());
+                let decoded = decode(&bytes[..length], &self.fields, at, &mut learned.zones);
+                let found = decoded.map(|Decoded { entry, zone_unknown }| Found::Entry { entry, zone_unknown });
+                (Taken { bytes: length, lines }, found.unwrap_or(Found::Skipped(Reason::ForeignLine, at)))
+            }
+            Cut::Foreign { length } => (Taken { bytes: length, lines: 1 }, Found::Skipped(Reason::ForeignLine, at)),
+            Cut::Truncated { length, lines } => {
+                (Taken { bytes: length, lines }, Found::Skipped(Reason::TruncatedRecord, at))
+            }
+        };
+        give(found)?;
+        Ok(taken)
+    }
 }
 
 /// Reads a record; none where a column that every server fills does not hold what it should.
@@ -76,7 +115,6 @@ fn is_background(record: &[u8], fields: &Fields, user: &[u8]) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::csv::{Cut, cut};
     use super::*;
 
     /// Two records of servers, shortened, and one of a background process.

@@ -23,7 +23,7 @@ pub enum Message<'a> {
     /// `connection received: ...`.
     ConnectionReceived,
     /// `connection authorized: user=... database=... application_name=...`.
-    ConnectionAuthorized { application_name: Option<&'a [u8]> },
+    ConnectionAuthorized { user: &'a [u8], database: &'a [u8], application_name: Option<&'a [u8]> },
     /// `replication connection authorized: ...`.
     ReplicationAuthorized,
     /// `disconnection: session time: ...`.
@@ -106,7 +106,20 @@ fn connection(text: &[u8]) -> Option<Message<'_>> {
         let end = [b" SSL enabled (".as_slice(), b" GSS ("].iter().filter_map(|next| memmem::rfind(value, next)).min();
         &value[..end.unwrap_or(value.len())]
     });
-    Some(Message::ConnectionAuthorized { application_name })
+    let (user, database) = owner(rest).unwrap_or_default();
+    Some(Message::ConnectionAuthorized { user, database, application_name })
+}
+
+/// `user=... database=...`, each of which may hold spaces.
+fn owner(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.strip_prefix(b"user=")?;
+    let at = memmem::find(text, b" database=")?;
+    let database = &text[at + b" database=".len()..];
+    let end = [b" application_name=".as_slice(), b" SSL enabled (", b" GSS ("]
+        .iter()
+        .filter_map(|next| memmem::find(database, next))
+        .min();
+    Some((&text[..at], &database[..end.unwrap_or(database.len())]))
 }
 
 fn disconnection(text: &[u8]) -> Option<Message<'_>> {
@@ -166,7 +179,7 @@ mod tests {
             Message::parse(
                 b"connection authorized: user=u database=d application_name=my app SSL enabled (protocol=TLSv1.3)"
             ),
-            Message::ConnectionAuthorized { application_name: Some(b"my app") }
+            Message::ConnectionAuthorized { user: b"u", database: b"d", application_name: Some(b"my app") }
         );
         assert_eq!(Message::parse(b"connection ready: setup total=3.1 ms"), Message::Other);
         assert_eq!(Message::parse(b"starting PostgreSQL 16.14 on x86_64"), Message::ServerStart { version: b"16.14" });

@@ -64,7 +64,9 @@ impl Session {
         out: &mut Output,
     ) -> io::Result<()> {
         if let Severity::Error { session_ends: true } = entry.severity {
-            self.refused |= self.stream.sequence().is_empty();
+            // Who is idle when the server shuts down was let in before.
+            let is_shutdown = entry.sqlstate.is_some_and(|sqlstate| sqlstate.as_str() == "57P01");
+            self.refused |= self.stream.sequence().is_empty() && !is_shutdown;
         }
         // The entry that completes a statement says what the statement made of the session's name (`SET
         // application_name`); one that begins another statement must not.
@@ -78,10 +80,10 @@ impl Session {
                 tally.set_aside(Aside::Connection);
                 self.stream.connected(entry.time_us);
             }
-            Message::ConnectionAuthorized { application_name } => {
+            Message::ConnectionAuthorized { user, database, application_name } => {
                 tally.set_aside(Aside::Connection);
                 self.stream.connected(entry.time_us);
-                self.stream.identify(b"", b"", application_name.unwrap_or_default());
+                self.stream.identify(database, user, application_name.unwrap_or_default());
             }
             Message::ReplicationAuthorized => self.is_replication = true,
             Message::Disconnection => {

@@ -1,21 +1,23 @@
-//! Log files as records, in the order in which the server wrote them.
+//! Log files, in the order in which the server wrote them.
 //!
-//! Takes paths in any order (`-` is standard input) and gives each file's records with their line numbers, hashing what
-//! it reads. Tells a file that is no csvlog by its first bytes. Must not know what a record says.
+//! Takes paths in any order (`-` is standard input) and reads each file through its decoder, a window of it at a time.
+//! Must not know what an entry says.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::super::error::CaptureError;
-use super::csv::{Cut, Fields, cut};
-use super::timestamp::{LogTime, Zones};
+use super::decoder::{Decoder, Found, Give, Learned, RECORD_BYTES_MAX};
+use super::entry::Position;
+use super::format::{Form, LogFormat, Unfit};
+use super::line_prefix::LinePrefix;
+use super::other_kind;
+use super::storage::{Backwards, Opened, Storage};
+use super::tally::Reason;
 
 /// Bytes that are looked at to tell what a file is and when it begins.
-const HEAD_BYTES: usize = 64 << 10;
+const HEAD_BYTES: usize = 256 << 10;
 
 /// Read at a time; the buffer grows where one record is longer.
 const READ_BYTES: usize = 1 << 20;
@@ -26,24 +28,22 @@ pub struct Source {
     pub name: String,
     /// As given, for errors.
     pub path: PathBuf,
-    pub size_bytes: u64,
-    /// Only of standard input, which can be read once.
-    head: Vec<u8>,
-    first_us: Option<i64>,
+    storage: Storage,
+    /// None of an empty file.
+    form: Option<Form>,
 }
 
-/// Something found in a file, with the line at which it starts (1-based).
-pub enum Found<'a> {
-    Record { bytes: &'a [u8], fields: &'a Fields },
-    Foreign,
-    Truncated,
+/// What was read of a file.
+pub struct ReadSource {
+    pub sha256: String,
+    pub lines: u64,
 }
 
 /// Looks at every file and puts them in the order of their first records.
 ///
 /// # Errors
-/// A file cannot be opened, or is no csvlog.
-pub fn look_at(paths: &[PathBuf]) -> Result<Vec<Source>, CaptureError> {
+/// A file cannot be opened, or is no server log.
+pub fn look_at(paths: &[PathBuf], format: LogFormat, prefix: Option<&LinePrefix>) -> Result<Vec<Source>, CaptureError> {
     if paths.is_empty() {
         return Err(CaptureError::NoInput);
     }
@@ -51,95 +51,160 @@ pub fn look_at(paths: &[PathBuf]) -> Result<Vec<Source>, CaptureError> {
     if paths.len() > limit {
         return Err(CaptureError::TooManyFiles { limit });
     }
-    let mut sources = paths.iter().map(|path| Source::look_at(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut sources = paths.iter().map(|path| Source::look_at(path, format, prefix)).collect::<Result<Vec<_>, _>>()?;
     // Empty files have no time and may stand anywhere.
-    sources.sort_by_key(|source| source.first_us);
+    sources.sort_by_key(|source| source.form.as_ref().and_then(|form| form.first_us));
     Ok(sources)
 }
 
 impl Source {
-    fn look_at(path: &Path) -> Result<Self, CaptureError> {
-        let is_stdin = path == Path::new("-");
-        let name = match is_stdin {
+    fn look_at(path: &Path, format: LogFormat, prefix: Option<&LinePrefix>) -> Result<Self, CaptureError> {
+        let name = match path == Path::new("-") {
             true => "stdin".to_owned(),
             false => path.file_name().unwrap_or(OsStr::new("log")).to_string_lossy().into_owned(),
         };
         let file = path.display().to_string();
-        let mut head = Vec::new();
-        let mut size_bytes = 0;
-        let read = match is_stdin {
-            true => io::stdin().lock().take(HEAD_BYTES as u64).read_to_end(&mut head),
-            false => {
-                let opened = File::open(path).map_err(|source| CaptureError::Open { file: file.clone(), source })?;
-                size_bytes = opened.metadata().map_or(0, |metadata| metadata.len());
-                opened.take(HEAD_BYTES as u64).read_to_end(&mut head)
+        let (storage, head) = Storage::look_at(path, HEAD_BYTES).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                CaptureError::Open { file: file.clone(), source }
             }
+            _ => CaptureError::Read { file: file.clone(), source },
+        })?;
+        let is_empty = head.trim_ascii().is_empty();
+        if is_empty && storage.is_compressed() {
+            return Err(CaptureError::EmptyCompressed { file });
+        }
+        let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
+        let form = match is_empty {
+            true => None,
+            false => match Form::of(&file, head, format, prefix, storage.modified_us) {
+                Ok(form) => Some(form),
+                Err(Unfit::Error(error)) => return Err(error),
+                Err(Unfit::OtherKind) => {
+                    let (kind, hint) = other_kind::of(head);
+                    let kind = match storage.is_compressed() {
+                        true => format!("{kind}, compressed"),
+                        false => kind.to_owned(),
+                    };
+                    return Err(CaptureError::WrongKind { file, kind, hint });
+                }
+            },
         };
-        read.map_err(|source| CaptureError::Read { file: file.clone(), source })?;
-        let first_us = first_time(&head);
-        if first_us.is_none()
-            && let Some((kind, hint)) = other_kind(&head)
-        {
-            return Err(CaptureError::WrongKind { file, kind, hint });
-        }
-        if !is_stdin {
-            head = Vec::new();
-        }
-        Ok(Self { name, path: path.to_owned(), size_bytes, head, first_us })
+        Ok(Self { name, path: path.to_owned(), storage, form })
     }
 
-    /// Reads the file to its end. `progress` hears of every read's bytes. Gives the SHA-256 and the number of lines.
+    /// Bytes of the file as it is stored; 0 where that is not known.
+    pub fn size_bytes(&self) -> u64 {
+        self.storage.size_bytes
+    }
+
+    /// The format, as it is named in a workload.
+    pub fn kind(&self) -> &'static str {
+        self.form.as_ref().map_or("csvlog", Form::name)
+    }
+
+    /// Reads the file to its end, as the source of this index. `progress` hears of the stored bytes that were read;
+    /// temporary files go to `directory`.
     ///
     /// # Errors
-    /// The file cannot be read, or whatever `found` answers.
+    /// The file cannot be read, or whatever `give` answers.
     pub fn read(
         self,
+        index: u16,
+        directory: &Path,
+        learned: &mut Learned,
         mut progress: impl FnMut(u64),
-        mut found: impl FnMut(Found<'_>, u64) -> Result<(), CaptureError>,
-    ) -> Result<(String, u64), CaptureError> {
+        give: &mut Give<'_>,
+    ) -> Result<ReadSource, CaptureError> {
         let file = self.path.display().to_string();
-        let mut input: Box<dyn Read> = match self.path == Path::new("-") {
-            true => Box::new(io::Cursor::new(self.head).chain(io::stdin().lock())),
-            false => {
-                Box::new(File::open(&self.path).map_err(|source| CaptureError::Open { file: file.clone(), source })?)
-            }
+        let failed = |source: io::Error| CaptureError::Read { file: file.clone(), source };
+        let modified_us = self.storage.modified_us;
+        let mut opened = self
+            .storage
+            .open(&self.path)
+            .map_err(|source| CaptureError::Open { file: self.path.display().to_string(), source })?;
+        let mut told = 0;
+        let mut tell = |opened: &Opened| {
+            progress(opened.stored_bytes() - told);
+            told = opened.stored_bytes();
         };
-        let mut hasher = Sha256::new();
+        let mut lines = 0;
+        if let Some(form) = &self.form {
+            let mut decoder = form.decoder(modified_us);
+            let mut reading = Reading { index, learned, give, lines_backwards: None };
+            if form.is_newest_first {
+                let mut backwards = Backwards::new(&mut opened, directory, &mut tell).map_err(failed)?;
+                reading.lines_backwards = Some(backwards.lines);
+                lines = reading.read(&mut backwards, decoder.as_mut(), &mut |_| {}).map_err(|end| end.of(&file))?;
+            } else {
+                lines = reading.read(&mut opened, decoder.as_mut(), &mut tell).map_err(|end| end.of(&file))?;
+            }
+        }
+        if opened.is_damaged() {
+            give(Found::Skipped(Reason::DamagedCompression, (index, lines.max(1))))?;
+        }
+        let sha256 = opened.sha256().map_err(failed)?;
+        Ok(ReadSource { sha256, lines })
+    }
+}
+
+/// Why reading ended early.
+enum Ended {
+    Read(io::Error),
+    Capture(CaptureError),
+}
+
+impl Ended {
+    fn of(self, file: &str) -> CaptureError {
+        match self {
+            Self::Read(source) => CaptureError::Read { file: file.to_owned(), source },
+            Self::Capture(error) => error,
+        }
+    }
+}
+
+/// The reading of one file.
+struct Reading<'r, 'g> {
+    index: u16,
+    learned: &'r mut Learned,
+    give: &'r mut Give<'g>,
+    /// The number of lines, where they come the last first.
+    lines_backwards: Option<u64>,
+}
+
+impl Reading<'_, '_> {
+    fn read<R: Read>(
+        &mut self,
+        input: &mut R,
+        decoder: &mut dyn Decoder,
+        progress: &mut dyn FnMut(&R),
+    ) -> Result<u64, Ended> {
         let mut window = Window::default();
-        let mut fields = Fields::default();
-        let mut columns = None;
         let mut line = 1;
         loop {
             let bytes = window.bytes();
-            let cut = if bytes.is_empty() { Cut::NeedMore } else { cut(bytes, window.at_end, columns, &mut fields) };
-            let taken = match cut {
-                Cut::NeedMore if window.at_end => break,
-                Cut::NeedMore => {
-                    let read = window
-                        .fill(&mut input, &mut hasher)
-                        .map_err(|source| CaptureError::Read { file: file.clone(), source })?;
-                    progress(read as u64);
+            if !bytes.is_empty() {
+                let taken = decoder
+                    .decode(bytes, window.at_end, self.position(line), self.learned, self.give)
+                    .map_err(Ended::Capture)?;
+                if taken.bytes > 0 {
+                    window.start += taken.bytes;
+                    line += taken.lines;
                     continue;
                 }
-                Cut::Record { length, lines } => {
-                    columns = Some(fields.count());
-                    found(Found::Record { bytes: &bytes[..length], fields: &fields }, line)?;
-                    (length, lines)
-                }
-                Cut::Foreign { length } => {
-                    found(Found::Foreign, line)?;
-                    (length, 1)
-                }
-                Cut::Truncated { length, lines } => {
-                    found(Found::Truncated, line)?;
-                    (length, lines)
-                }
-            };
-            window.start += taken.0;
-            line += taken.1;
+            }
+            if window.at_end {
+                break;
+            }
+            window.fill(input).map_err(Ended::Read)?;
+            progress(input);
         }
-        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok((sha256, line - 1))
+        decoder.finish(self.give).map_err(Ended::Capture)?;
+        Ok(line - 1)
+    }
+
+    fn position(&self, line: u64) -> Position {
+        (self.index, self.lines_backwards.map_or(line, |lines| (lines + 1).saturating_sub(line)))
     }
 }
 
@@ -159,7 +224,7 @@ impl Window {
     }
 
     /// Reads on; what was not yet taken moves to the front.
-    fn fill(&mut self, input: &mut dyn Read, hasher: &mut Sha256) -> io::Result<usize> {
+    fn fill(&mut self, input: &mut impl Read) -> io::Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         if self.buffer.len() < self.end + READ_BYTES {
@@ -172,7 +237,6 @@ impl Window {
                 other => break other?,
             }
         };
-        hasher.update(&self.buffer[self.end..self.end + read]);
         self.end += read;
         self.at_end = read == 0;
         if !self.began && (self.end >= BYTE_ORDER_MARK.len() || self.at_end) {
@@ -181,102 +245,45 @@ impl Window {
                 self.start += BYTE_ORDER_MARK.len();
             }
         }
-        Ok(read)
+        Ok(())
     }
 }
 
 /// What editors put before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// When the first record of a csvlog was written: a time and a comma start it.
-fn first_time(head: &[u8]) -> Option<i64> {
-    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
-    let time = head.split(|byte| *byte == b'\n').find_map(|line| {
-        let comma = memchr::memchr(b',', &line[..line.len().min(64)])?;
-        LogTime::parse(&line[..comma])
-    })?;
-    Some(Zones::default().epoch_us(time).0)
+/// Reads bytes as a log of this format, in pieces of this many bytes, and gives the number of entries and of skips: what
+/// a fuzzer calls. `prefix` is the `log_line_prefix` of stderr and syslog.
+pub fn read_bytes(format: LogFormat, prefix: &str, bytes: &[u8], piece_bytes: usize) -> (u64, u64) {
+    let Ok(prefix) = LinePrefix::parse(prefix) else { return (0, 0) };
+    let Ok(form) = Form::of("bytes", bytes, format, Some(&prefix), 0) else { return (0, 0) };
+    let (mut entries, mut skips) = (0, 0);
+    let mut count = |found: Found<'_>| {
+        match found {
+            Found::Entry { .. } => entries += 1,
+            Found::Skipped(..) => skips += 1,
+        }
+        Ok(())
+    };
+    let mut learned = Learned::default();
+    let mut reading = Reading { index: 0, learned: &mut learned, give: &mut count, lines_backwards: None };
+    let mut pieces = Pieces { bytes, piece_bytes: piece_bytes.clamp(1, RECORD_BYTES_MAX) };
+    // Bytes in memory can always be read, and counting never fails.
+    let _ = reading.read(&mut pieces, form.decoder(0).as_mut(), &mut |_| {});
+    (entries, skips)
 }
 
-/// What a file is that is no csvlog, and what to do; none for an empty one.
-fn other_kind(head: &[u8]) -> Option<(&'static str, &'static str)> {
-    const CSVLOG: &str = "capture log reads csvlog: set log_destination = 'csvlog' and give the .csv file";
-    let text = head.trim_ascii_start();
-    let contains = |needle: &[u8]| memchr::memmem::find(head, needle).is_some();
-    Some(match text {
-        [] => return None,
-        [0x1f, 0x8b, ..] => {
-            ("gzip-compressed data", "decompress it first: gzip -dc FILE | pgrehearse capture log - ...")
-        }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            ("zstd-compressed data", "decompress it first: zstd -dc FILE | pgrehearse capture log - ...")
-        }
-        [b'B', b'Z', b'h', ..] => {
-            ("bzip2-compressed data", "decompress it first: bzip2 -dc FILE | pgrehearse capture log - ...")
-        }
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            ("xz-compressed data", "decompress it first: xz -dc FILE | pgrehearse capture log - ...")
-        }
-        [b'{', ..] if contains(b"\"kind\":\"header\"") => {
-            ("a workload", "it is captured already: give it to a scenario")
-        }
-        [b'{', ..] => ("a jsonlog or another JSON file", CSVLOG),
-        _ if contains(b" S: ") || contains(b"pgbouncer") => ("a log of pgbouncer", CSVLOG),
-        _ if [b"LOG:  ".as_slice(), b"ERROR:  ", b"FATAL:  "].iter().any(|word| contains(word)) => {
-            ("a stderr or syslog log", CSVLOG)
-        }
-        _ if memchr::memchr(0, head).is_some() => ("binary data", CSVLOG),
-        _ => ("other text", CSVLOG),
-    })
+/// Bytes that come in pieces.
+struct Pieces<'a> {
+    bytes: &'a [u8],
+    piece_bytes: usize,
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_files_are_told_by_their_first_bytes() {
-        let kind = |head: &[u8]| other_kind(head).map(|(kind, _)| kind);
-        assert_eq!(kind(b""), None);
-        assert_eq!(kind(b"\x1f\x8b\x08"), Some("gzip-compressed data"));
-        assert_eq!(kind(b"{\"timestamp\":\"2026"), Some("a jsonlog or another JSON file"));
-        assert_eq!(kind(b"2026-11-22 15:09:15 UTC [1] LOG:  statement: x\n"), Some("a stderr or syslog log"));
-        assert_eq!(kind(b"id,name\n1,x\n"), Some("other text"));
-    }
-
-    #[test]
-    fn the_first_record_gives_the_time_of_a_file() {
-        assert_eq!(first_time(b"\xef\xbb\xbf1970-01-01 00:00:01 UTC,\"u\""), Some(1_000_000));
-        assert_eq!(first_time(b"rest of a line\n1970-01-01 00:00:02.5 UTC,,"), Some(2_500_000));
-        assert_eq!(first_time(b"1970-01-01 00:00:02.5 UTC [1] LOG:  a,b"), None);
-    }
-
-    #[test]
-    fn records_come_with_their_lines_and_the_files_hash() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.csv");
-        let record = format!("1970-01-01 00:00:01.000 UTC,{}\"two\nlines\"{}\n", ",".repeat(12), ",".repeat(12));
-        std::fs::write(&path, format!("{record}no record\n{record}1970-01-01 00:00:02 UTC,\"cut")).unwrap();
-        let mut seen = Vec::new();
-        let source = look_at(&[path]).unwrap().pop().unwrap();
-        let (sha256, lines) = source
-            .read(
-                |_| {},
-                |found, line| {
-                    seen.push((
-                        line,
-                        match found {
-                            Found::Record { .. } => "record",
-                            Found::Foreign => "foreign",
-                            Found::Truncated => "truncated",
-                        },
-                    ));
-                    Ok(())
-                },
-            )
-            .unwrap();
-        assert_eq!(seen, [(1, "record"), (3, "foreign"), (4, "record"), (6, "truncated")]);
-        assert_eq!((sha256.len(), lines), (64, 6));
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.bytes.len().min(self.piece_bytes).min(buffer.len());
+        buffer[..length].copy_from_slice(&self.bytes[..length]);
+        self.bytes = &self.bytes[length..];
+        Ok(length)
     }
 }

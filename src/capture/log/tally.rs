@@ -10,10 +10,18 @@ use crate::workload::record::Skipped;
 /// Why something that a client did, or a part of the input, is not in the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// A line that is none of a csvlog.
+    /// A line that is no log entry and no part of one.
     ForeignLine,
-    /// The input ends within a record.
+    /// A line of a dump of memory contexts.
+    MemoryContext,
+    /// A DETAIL, a STATEMENT or a further line whose entry is not there.
+    WithoutEntry,
+    /// An entry that nothing tells the time of.
+    WithoutTime,
+    /// The input ends within a record, or a piece of it is missing.
     TruncatedRecord,
+    /// Compressed data that is damaged, or ends too early.
+    DamagedCompression,
     /// A further Execute of an open portal: the first one took all of its rows.
     PortalFetch,
     /// `log_parameter_max_length` cut a value, or may have: it ends in `...`.
@@ -40,8 +48,12 @@ impl Reason {
     /// The written name, in reports and in the workload.
     pub fn name(self) -> &'static str {
         match self {
-            Self::ForeignLine => "line that is no csvlog",
-            Self::TruncatedRecord => "record cut short at the end of a file",
+            Self::ForeignLine => "line that is no log entry",
+            Self::MemoryContext => "line of a dump of memory contexts",
+            Self::WithoutEntry => "further line whose entry is not there",
+            Self::WithoutTime => "entry without a time",
+            Self::TruncatedRecord => "record cut short",
+            Self::DamagedCompression => "compressed data that is damaged or cut short",
             Self::PortalFetch => "fetch from a portal whose first execution took all rows",
             Self::ParameterCut => "parameter that may be cut short (log_parameter_max_length)",
             Self::ParameterElided => "parameter with digits taken out",

@@ -50,7 +50,7 @@ fn digits(text: &[u8]) -> Option<i64> {
 }
 
 /// Days of the proleptic Gregorian calendar, counted in years that begin in March.
-fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+pub fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
