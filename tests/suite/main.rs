@@ -12,5 +12,6 @@ mod inputs;
 mod plans;
 mod scenarios;
 mod server;
+mod tenants;
 mod tidy;
 mod truth;
