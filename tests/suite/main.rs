@@ -5,6 +5,7 @@
 mod bench;
 mod capture;
 mod classes;
+mod corpora_logs;
 mod ends;
 mod external;
 mod five_ways;

@@ -173,7 +173,8 @@ impl LinePrefix {
                         true => end + value[end..].iter().take_while(|byte| **byte == b' ').count(),
                         false => end,
                     };
-                    let found = set(header, *letter, &value[..end]).and_then(|header| {
+                    let shown = if *padded { value[..end].trim_ascii_end() } else { &value[..end] };
+                    let found = set(header, *letter, shown).and_then(|header| {
                         // Padding is spaces, and so may be what follows it.
                         (end..=after)
                             .rev()
@@ -324,4 +325,72 @@ pub fn label(bytes: &[u8]) -> Option<(Label, &[u8])> {
     // Two spaces; some carriers of lines leave one.
     let text = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" ")).or(rest.is_empty().then_some(rest))?;
     Some((label, text))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn prefixes_of_production_are_read() {
+        for (prefix, line, user, process) in [
+            ("%t:%r:%u@%d:[%p]:", "2020-03-11 20:40:50 CET:1.2.3.4(5):al@shop:[7]:LOG:  x", "al", Some(7)),
+            ("%t-%c-", "2021-12-28 14:02:34 UTC-61cb198a.40-LOG:  x", "", None),
+            (
+                "%m [%p] %q[user=%u,db=%d,app=%a] ",
+                "2020-03-11 20:40:50.123 CET [7] [user=al,db=shop,app=a] [1]: b, c] LOG:  x",
+                "al",
+                Some(7),
+            ),
+            (
+                "%m [%p][%b][%v][%x] %q[user=%u,db=%d,app=%a] ",
+                "2020-03-11 20:40:50.123 CET [7][client backend][3/4][0] [user=al,db=shop,app=psql] LOG:  x",
+                "al",
+                Some(7),
+            ),
+            (
+                "%p-%s-%c-%l-%h-%u-%d-%m ",
+                "7-2020-03-11 20:40:50 CET-6009c305.7-9-[local]-al-shop-2020-03-11 20:40:50.123 CET LOG:  x",
+                "al",
+                Some(7),
+            ),
+            ("%n [%p] %-10u|", "1583955650.123 [7] al        |LOG:  x", "al", Some(7)),
+            (
+                "%m %r %u %a [%c] [%p] ",
+                "2020-03-11 20:40:50.1 +05 1.2.3.4(5) al my app [6009c305.7] [7] LOG:  x",
+                "al",
+                Some(7),
+            ),
+        ] {
+            let read = LinePrefix::parse(prefix).unwrap();
+            let line = read.read(line.as_bytes()).unwrap_or_else(|| panic!("{prefix}"));
+            assert_eq!(
+                (line.text, line.header.user, line.header.process),
+                (b"x".as_slice(), user.as_bytes(), process),
+                "{prefix}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_process_without_a_session_ends_its_prefix_at_q() {
+        let prefix = LinePrefix::parse("%m [%p] %q%u@%d ").unwrap();
+        let line = prefix.read(b"2020-03-11 20:40:50.123 CET [7] LOG:  checkpoint starting: time").unwrap();
+        assert!(line.header.without_session);
+        assert!(!prefix.read(b"2020-03-11 20:40:50.123 CET [7] a@b LOG:  x").unwrap().header.without_session);
+        assert_eq!(LinePrefix::parse("%m %y").unwrap_err().found, "y");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(prefix in "[%a-zQ0-9 \\[\\]@,-]{0,24}", bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            if let Ok(prefix) = LinePrefix::parse(&prefix) {
+                prefix.read(&bytes);
+                prefix.read(&[b"2020-03-11 20:40:50.123 CET [7] ", bytes.as_slice(), b"LOG:  x"].concat());
+            }
+        }
+    }
 }

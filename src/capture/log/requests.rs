@@ -322,7 +322,15 @@ fn cancelled_us(entry: &LogEntry<'_>) -> Option<i64> {
 
 /// Whether the session's process was parsing or binding when it wrote the entry.
 fn is_parse_or_bind(entry: &LogEntry<'_>) -> bool {
-    matches!(entry.command_tag, b"PARSE" | b"BIND")
+    match entry.command_tag {
+        b"PARSE" | b"BIND" => true,
+        // A prefix without %i: some errors can only come before an execution.
+        b"" => {
+            memmem::find(&entry.context, b" portal parameter $").is_some()
+                || entry.sqlstate.is_some_and(|sqlstate| sqlstate.class() == "42")
+        }
+        _ => false,
+    }
 }
 
 /// The highest `$n` of a text.

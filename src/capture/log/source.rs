@@ -287,3 +287,43 @@ impl Read for Pieces<'_> {
         Ok(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STDERR: &str = "2020-03-11 20:40:50.123 CET [7] a@b ";
+
+    /// Lines of a log of lines, and some that belong to none.
+    fn stderr_lines() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            Just(format!("{STDERR}LOG:  statement: select 1\n")),
+            Just(format!("{STDERR}ERROR:  boo\n{STDERR}STATEMENT:  selec\n\tt 1\n")),
+            Just("\tgoes on\n".to_owned()),
+            Just("no line of a log\r\n\n".to_owned()),
+            "[ -~\n\t]{0,20}",
+        ];
+        proptest::collection::vec(line, 0..12).prop_map(|lines| lines.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_never_change_what_is_found(text in stderr_lines(), piece_bytes in 1_usize..64) {
+            let carried: String = text.lines().map(|line| format!("Feb 11 13:15:39 pc postgres[7]: {line}\n")).collect();
+            let json = format!("{{\"error_severity\":\"LOG\",\"pid\":7,\"timestamp\":\"2020-03-11 20:40:50 CET\",\"message\":\"x\"}}\n{text}");
+            for (format, bytes) in [(LogFormat::Stderr, &text), (LogFormat::Syslog, &carried), (LogFormat::Json, &json)] {
+                let whole = read_bytes(format, "%m [%p] %u@%d ", bytes.as_bytes(), usize::MAX);
+                prop_assert_eq!(read_bytes(format, "%m [%p] %u@%d ", bytes.as_bytes(), piece_bytes), whole);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for format in [LogFormat::Auto, LogFormat::Csv, LogFormat::Json, LogFormat::Stderr, LogFormat::Syslog] {
+                read_bytes(format, "%m [%p] ", &bytes, 7);
+            }
+        }
+    }
+}
