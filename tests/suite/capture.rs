@@ -85,6 +85,27 @@ fn every_logging_style_of_every_major_gives_the_same_executions() {
     assert_eq!(texts.len(), 1, "the same texts in the same order: {texts:#?}");
 }
 
+/// The same traffic, logged in three formats at once.
+#[test]
+fn every_format_of_one_server_gives_the_same_requests() {
+    let told = |log: &str| -> Vec<_> {
+        let Captured { requests, .. } = try_capture(vec![fixture(log)]).unwrap();
+        let told = |(text, request): (String, Request)| {
+            let sqlstate = request.results.first().and_then(|result| result.sqlstate);
+            let parameters = match &request.sent {
+                Sent::Execute(execute) => serde_json::to_value((&execute.statement, &execute.parameters)).unwrap(),
+                _ => serde_json::Value::Null,
+            };
+            (text, parameters, sqlstate, request.t_us, request.sequence)
+        };
+        requests.into_iter().map(told).collect()
+    };
+    let csv = told("pg18-formats.csv");
+    assert_eq!(csv.len() as u64, TRAFFIC_EXECUTIONS);
+    assert_eq!(told("pg18-formats.json"), csv);
+    assert_eq!(told("pg18-formats.log"), csv);
+}
+
 #[test]
 fn parameters_and_names_come_as_they_were_bound() {
     for log in LOGS {
