@@ -1,5 +1,6 @@
 //! Floor 3: one workload to another: parts, other tenants, other values.
 
+pub mod anonymize;
 mod carried;
 mod error;
 pub mod merge;
