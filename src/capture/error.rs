@@ -49,6 +49,17 @@ pub enum CaptureError {
     /// `seen` says what the log holds instead, `hint` what to switch on.
     #[error("no statement found in {lines} lines of log\ndetail: {seen}\nhint: {hint}")]
     NoStatements { lines: u64, seen: String, hint: String },
+    #[error(
+        "\"{file}\" is no network capture\n\
+         hint: give a pcap or pcapng file, as tcpdump -w writes it; decompress it first where it is compressed"
+    )]
+    NotNetworkCapture { file: String },
+    /// `seen` says what the packets hold instead.
+    #[error(
+        "no PostgreSQL statement found in {packets} packets\ndetail: {seen}\n\
+         hint: capture where the traffic is not encrypted, with whole packets (tcpdump -s 0), or use capture proxy"
+    )]
+    NoConversation { packets: u64, seen: String },
     #[error("more than {limit} log files")]
     TooManyFiles { limit: usize },
     #[error("could not write a temporary file beside the output: {source}")]

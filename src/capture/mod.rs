@@ -1,10 +1,11 @@
-//! Floor 3: turning server logs into a workload.
+//! Floor 3: turning server logs and network captures into a workload.
 
 mod compact;
 mod error;
 mod event;
 pub mod log;
 mod output;
+pub mod pcap;
 mod report;
 mod sequence;
 mod sort;

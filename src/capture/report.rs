@@ -13,6 +13,8 @@ use crate::workload::record::{Skipped, Source};
 pub struct CaptureReport {
     pub sources: Vec<Source>,
     pub lines: u64,
+    /// What `lines` counts: lines of a log, or packets.
+    pub unit: &'static str,
     pub sessions: u64,
     pub began_before_capture: u64,
     /// Simple queries.
@@ -78,7 +80,7 @@ impl CaptureReport {
 impl fmt::Display for CaptureReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span_s = self.span_us as f64 / 1e6;
-        writeln!(f, "sources     {} ({} lines)", self.sources.len(), self.lines)?;
+        writeln!(f, "sources     {} ({} {})", self.sources.len(), self.lines, self.unit)?;
         writeln!(f, "sessions    {} ({} began before the capture)", self.sessions, self.began_before_capture)?;
         let rate = self.executions() as f64 / span_s.max(1e-6);
         writeln!(f, "executions  {} in {span_s:.1} s, {rate:.1}/s", self.executions())?;
@@ -111,6 +113,7 @@ mod tests {
         let report = CaptureReport {
             sources: vec![Source { file: "pg.csv".into(), sha256: String::new(), kind: "csvlog".into() }],
             lines: 20,
+            unit: "lines",
             sessions: 2,
             began_before_capture: 1,
             simple: 6,

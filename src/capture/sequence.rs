@@ -170,7 +170,6 @@ impl Sequence {
     ///
     /// # Errors
     /// A temporary file cannot be written.
-    #[allow(dead_code)] // of sources that see COPY data, as the wire does
     pub fn copy(&mut self, time_us: i64, data: CopyData, out: &mut Output) -> io::Result<()> {
         self.last_us = time_us.max(self.last_us);
         self.order += 1;
@@ -179,7 +178,6 @@ impl Sequence {
     }
 
     /// The parameters that the client opened the session with.
-    #[allow(dead_code)] // of sources that see a startup message, as the wire does
     pub fn opened_with(&mut self, parameters: BTreeMap<String, String>) {
         self.opening.parameters = parameters;
     }

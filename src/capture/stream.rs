@@ -78,13 +78,11 @@ impl Stream {
     ///
     /// # Errors
     /// A temporary file cannot be written.
-    #[allow(dead_code)] // of sources that see COPY data, as the wire does
     pub fn copy(&mut self, time_us: i64, data: CopyData, out: &mut Output) -> io::Result<()> {
         self.sequence.copy(time_us, data, out)
     }
 
     /// The parameters that the client opened the session with.
-    #[allow(dead_code)] // of sources that see a startup message, as the wire does
     pub fn opened_with(&mut self, parameters: BTreeMap<String, String>) {
         self.sequence.opened_with(parameters);
     }

@@ -51,6 +51,23 @@ pub enum Command {
 pub enum Capture {
     /// Capture from server logs of PostgreSQL 10 to 18: csvlog, jsonlog, stderr, syslog, and what clouds make of them
     Log(CaptureLog),
+    /// Capture from network captures: pcap and pcapng, any port, as tcpdump writes them
+    Pcap(CapturePcap),
+}
+
+#[derive(Debug, Args)]
+pub struct CapturePcap {
+    /// Network captures, in the order of their time; - reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The workload to write; a name that ends in .zst is compressed
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Only connections of this port; may be given several times [default: PostgreSQL's protocol on any port]
+    #[arg(long = "port", value_name = "PORT")]
+    pub ports: Vec<u16>,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod args;
 mod capture;
 mod check;
 mod judge;
+mod pcap;
 mod postgres;
 mod run;
 mod show;
@@ -55,6 +56,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Gate(typed) => judge::carry_out_gate(&typed),
         Command::Postgres(command) => postgres::carry_out(command),
         Command::Capture(args::Capture::Log(typed)) => capture::carry_out(typed),
+        Command::Capture(args::Capture::Pcap(typed)) => pcap::carry_out(typed),
     }
 }
 

@@ -143,6 +143,7 @@ fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64) -> CaptureRep
     CaptureReport {
         sources,
         lines,
+        unit: "lines",
         sessions: counts.sessions,
         began_before_capture: counts.began_before_capture,
         simple: counts.simple,
