@@ -1,6 +1,7 @@
 //! A digest of the rows of a result, for telling whether two results are the same.
 //!
-//! Takes the bodies of rows as they pass, in any pieces, and gives a text: `o:` where the order of rows counts, `u:` where
+//! Takes the bodies of rows as they pass, in any pieces, and gives a text: `o:` where the order of rows counts, `u:`
+//! where
 //! it does not. Keeps no row. Must not know SQL.
 
 use std::fmt;

@@ -1,7 +1,8 @@
 //! Floor 1: PostgreSQL's wire protocol, version 3: bytes to messages and back, without I/O.
 //!
 //! [`frontend`] writes what a client sends, [`frames`] cuts what a server sends into messages, [`backend`] reads their
-//! parts. [`pieces`] and [`client`] read what both sides say to each other, for a capture; [`digest`] tells results apart.
+//! parts. [`pieces`] and [`client`] read what both sides say to each other, for a capture; [`digest`] tells results
+//! apart.
 //! [`serve`] is the server's half, for stand-ins of a server.
 
 pub mod backend;

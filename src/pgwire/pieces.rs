@@ -1,7 +1,8 @@
 //! Cuts either side's stream into messages, a piece of a body at a time.
 //!
 //! Takes bytes as they come, however they are split, and gives what they hold: where a message begins, a part of its
-//! body, where it ends. Keeps five bytes at most, so a row or a COPY may be of any size. What is to be kept of a body is
+//! body, where it ends. Keeps five bytes at most, so a row or a COPY may be of any size. What is to be kept of a
+//! body is
 //! the caller's to say. Must not know what the messages mean.
 
 use super::frames::{FRAME_BYTES_MAX, FrameError, TAGS};

@@ -1,6 +1,7 @@
 //! Network captures to a workload.
 //!
-//! The way of the data: `capture` (files and packets) -> `packet` (a TCP segment) -> `connection` with a `reassembly` for
+//! The way of the data: `capture` (files and packets) -> `packet` (a TCP segment) -> `connection` with a
+//! `reassembly` for
 //! each direction -> `capture::wire` -> sorted events -> workload.
 
 mod capture;

@@ -1,6 +1,7 @@
 //! One direction of a TCP connection put together again: in order, once, and with what is missing said.
 //!
-//! Takes segments in the order of their capture and gives bytes in the order of their sending. Bounded: what waits behind
+//! Takes segments in the order of their capture and gives bytes in the order of their sending. Bounded: what waits
+//! behind
 //! a gap for too long shows that the gap was lost. Must not know what the bytes mean.
 
 use std::collections::BTreeMap;

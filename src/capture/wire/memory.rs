@@ -1,6 +1,7 @@
 //! What a session has prepared: its statements and portals by name, bounded.
 //!
-//! Beyond the bound the longest unused goes; a request that names it later is skipped and counted. Must not know messages.
+//! Beyond the bound the longest unused goes; a request that names it later is skipped and counted. Must not know
+//! messages.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};

@@ -1,6 +1,7 @@
 //! One connection's two byte streams to the requests of a session, without I/O.
 //!
-//! The way of the data: `conversation` (who speaks, framing, login, encryption) -> `exchange` (messages to `batch`es and
+//! The way of the data: `conversation` (who speaks, framing, login, encryption) -> `exchange` (messages to `batch`es
+//! and
 //! their answers, with a `memory` of prepared statements) -> [`Found`]. pcap and proxy both feed it.
 
 mod batch;
