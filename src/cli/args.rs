@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::tenants::TenantArgs;
-use super::workload::{MergeArgs, PeakArgs, SliceArgs};
+use super::workload::{MergeArgs, PeakArgs, RepairArgs, SliceArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -114,6 +114,7 @@ pub enum Workload {
     Slice(SliceArgs),
     Peak(PeakArgs),
     Merge(MergeArgs),
+    Repair(RepairArgs),
     /// Find out anew whose each statement is
     Retag(Retag),
 }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::workload::{ReadError, WriteError};
+use crate::workload::{ReadError, SalvageError, WriteError};
 
 /// Why a workload could not be made. Nothing stands under the output's name then.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,8 @@ pub enum ReshapeError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Salvage(#[from] SalvageError),
     /// Also where the output's temporary name is the input's.
     #[error(
         "the output \"{}\" would overwrite its own input\n\

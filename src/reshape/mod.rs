@@ -6,6 +6,7 @@ mod error;
 pub mod merge;
 pub mod moment;
 pub mod peak;
+pub mod repair;
 pub mod retag;
 mod rewrite;
 pub mod slice;

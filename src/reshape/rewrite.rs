@@ -81,13 +81,7 @@ impl Rewriter {
     /// # Errors
     /// The output is one of the inputs, or cannot be created.
     pub fn create(output: &Path, inputs: &[&Path], header: &Header) -> Result<Self, ReshapeError> {
-        let mut temporary = output.as_os_str().to_owned();
-        temporary.push(".tmp");
-        for input in inputs {
-            if is_same_file(input, output) || is_same_file(input, Path::new(&temporary)) {
-                return Err(ReshapeError::SameFile { file: output.to_owned() });
-            }
-        }
+        refuse_same_file(output, inputs)?;
         let writer = Writer::create(output, header)?;
         Ok(Self { writer, tenants: HashMap::new(), sessions: 0, requests: 0, skipped: BTreeMap::new() })
     }
@@ -286,6 +280,16 @@ fn references(sent: &mut Sent) -> Vec<&mut SqlRef> {
                 _ => None,
             })
             .collect(),
+    }
+}
+
+/// Refuses an output whose name, or temporary name, is that of an input.
+pub(super) fn refuse_same_file(output: &Path, inputs: &[&Path]) -> Result<(), ReshapeError> {
+    let mut temporary = output.as_os_str().to_owned();
+    temporary.push(".tmp");
+    match inputs.iter().any(|input| is_same_file(input, output) || is_same_file(input, Path::new(&temporary))) {
+        true => Err(ReshapeError::SameFile { file: output.to_owned() }),
+        false => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ mod output;
 mod place;
 mod reader;
 pub mod record;
+mod salvage;
 mod writer;
 
 pub use error::{LineFault, ReadError, WriteError};
@@ -15,4 +16,5 @@ pub use info::{Info, NamedCount, TenantInfo, summarize};
 pub use input::sha256_of_file;
 pub use live::{Statement, StatementText};
 pub use reader::Reader;
+pub use salvage::{SalvageError, Salvaged, salvage};
 pub use writer::Writer;

@@ -3,6 +3,7 @@
 mod info;
 mod merge;
 mod peak;
+mod repair;
 mod retag;
 mod slice;
 
@@ -10,6 +11,7 @@ use super::Ended;
 use super::args::Workload;
 pub use merge::MergeArgs;
 pub use peak::PeakArgs;
+pub use repair::RepairArgs;
 pub use slice::SliceArgs;
 
 /// Carries out a `workload` command.
@@ -18,6 +20,7 @@ pub(super) fn carry_out(command: Workload) -> Ended {
         Workload::Slice(typed) => slice::carry_out(typed),
         Workload::Peak(typed) => peak::carry_out(&typed),
         Workload::Merge(typed) => merge::carry_out(&typed),
+        Workload::Repair(typed) => repair::carry_out(&typed),
         Workload::Retag(typed) => retag::carry_out(typed),
         Workload::Info { file, json } => info::carry_out(&file, json),
     }
