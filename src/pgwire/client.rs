@@ -51,7 +51,7 @@ pub struct Parse<'a> {
 
 impl<'a> Parse<'a> {
     /// Reads the body.
-    pub fn parse(mut body: &'a [u8]) -> Option<Self> {
+    pub fn read(mut body: &'a [u8]) -> Option<Self> {
         let (statement, sql) = (take_text(&mut body)?, take_text(&mut body)?);
         let count = take_u16(&mut body)?;
         let parameter_types = (0..count).map(|_| take_u32(&mut body)).collect::<Option<_>>()?;
@@ -189,13 +189,13 @@ mod tests {
         assert_eq!(bind.result_formats, [1, 0]);
         out.clear();
         frontend::parse(&mut out, b"s", b"SELECT $1", &[23]).unwrap();
-        assert_eq!(Parse::parse(&out[5..]).unwrap().parameter_types, [23]);
+        assert_eq!(Parse::read(&out[5..]).unwrap().parameter_types, [23]);
     }
 
     proptest! {
         #[test]
         fn any_body_is_read_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = (First::parse(&body), Parse::parse(&body), Bind::parse(&body), named(&body));
+            let _ = (First::parse(&body), Parse::read(&body), Bind::parse(&body), named(&body));
             let _ = (execute(&body), query(&body), row(&body), columns(&body));
         }
     }

@@ -136,7 +136,7 @@ impl Exchange {
                 (Message::Query { sql }, Some(Step::Query(statement)), None)
             }
             b'P' => {
-                let Parse { statement, sql, parameter_types } = Parse::parse(body)?;
+                let Parse { statement, sql, parameter_types } = Parse::read(body)?;
                 let text = Arc::new(Statement::new(owned(sql), parameter_types.clone()));
                 let before = self.statements.set(statement, text);
                 let step = Step::Parse { name: owned(statement), before };
@@ -244,7 +244,7 @@ impl Exchange {
         let (Some(error), Some(front)) = (ServerError::parse(body), self.pending.front_mut()) else { return };
         front.failed(error.sqlstate, seen.time_us);
         // Up to its Sync the server reads on and does nothing.
-        while let Some(step) = front.steps.pop_front_if(|step| !matches!(step, Step::Sync | Step::Query(_))) {
+        while let Some(step) = pop_front_if(&mut front.steps, |step| !matches!(step, Step::Sync | Step::Query(_))) {
             match step {
                 Step::Parse { name, before: Some(before) } => {
                     self.statements.set(&name, before);
@@ -262,14 +262,14 @@ impl Exchange {
             TransactionStatus::InTransaction => TransactionState::InTransaction,
             TransactionStatus::Failed => TransactionState::Failed,
         });
-        match self.pending.pop_front_if(|front| front.is_complete && !front.is_parted) {
+        match pop_front_if(&mut self.pending, |front| front.is_complete && !front.is_parted) {
             Some(front) => self.give(front, transaction, seen, sink),
             None => Ok(()),
         }
     }
 
     fn finish_parted(&mut self, seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
-        while let Some(front) = self.pending.pop_front_if(|front| front.is_parted && front.steps.is_empty()) {
+        while let Some(front) = pop_front_if(&mut self.pending, |front| front.is_parted && front.steps.is_empty()) {
             if let Some(next) = self.pending.front_mut().filter(|_| front.is_failing) {
                 next.is_failing = true;
                 next.steps.retain(|step| matches!(step, Step::Sync | Step::Query(_)));
@@ -393,7 +393,7 @@ impl Exchange {
 
     pub fn client_lost(&mut self, at: (u16, u64), sink: &mut Sink<'_>) -> io::Result<()> {
         self.is_doubtful = true;
-        if let Some(open) = self.pending.pop_back_if(|batch| !batch.is_complete) {
+        if let Some(open) = pop_back_if(&mut self.pending, |batch| !batch.is_complete) {
             sink(Found::Skipped { reason: Reason::Unanswered, count: open.executions().max(1), at })?;
             if open.has_place {
                 sink(Found::PlaceUnused)?;
@@ -458,4 +458,14 @@ fn described(front: &mut Batch, body: &[u8]) {
         }
         _ => front.rows.columns = names().collect(),
     }
+}
+
+/// Takes the first element if it is such a one.
+fn pop_front_if<T>(queue: &mut VecDeque<T>, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+    queue.front().is_some_and(is_wanted).then(|| queue.pop_front()).flatten()
+}
+
+/// Takes the last element if it is such a one.
+fn pop_back_if<T>(queue: &mut VecDeque<T>, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+    queue.back().is_some_and(is_wanted).then(|| queue.pop_back()).flatten()
 }
