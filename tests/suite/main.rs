@@ -5,10 +5,12 @@
 mod bench;
 mod capture;
 mod classes;
+mod clients;
 mod corpora_logs;
 mod ends;
+mod every_way;
+mod executions;
 mod external;
-mod five_ways;
 mod inputs;
 mod plans;
 mod scenarios;

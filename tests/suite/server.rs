@@ -77,10 +77,14 @@ impl Server {
         assert!(command.status().unwrap().success(), "{name}");
     }
 
-    /// A client program of the server's, such as psql or pgbench, with the administrator's password in its environment
-    /// and nothing of the test's own; it connects to `port`, the server's or that of something in between.
+    /// A client program of the server's, such as psql or pgbench; see [`Server::connecting`].
     pub fn client(&self, name: &str, port: u16, database: &str) -> Command {
-        let mut command = Command::new(self.bin.join(name));
+        self.connecting(Command::new(self.bin.join(name)), port, database)
+    }
+
+    /// A client with the administrator's password in its environment and nothing of the test's own; it connects to
+    /// `port`, the server's or that of something in between.
+    pub fn connecting(&self, mut command: Command, port: u16, database: &str) -> Command {
         for (variable, _) in std::env::vars_os().filter(|(variable, _)| variable.to_string_lossy().starts_with("PG")) {
             command.env_remove(variable);
         }
