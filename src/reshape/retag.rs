@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::error::ReshapeError;
+use super::rewrite::refuse_same_file;
 use crate::tenant::{
     Attribution, Census, Execution, MappedTenant, Mapping, Rules, SessionStart, Statement, TenantTable, Value,
 };
@@ -40,6 +42,8 @@ pub enum RetagError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Output(#[from] ReshapeError),
     #[error("could not use a temporary file beside the output: {source}")]
     Temporary { source: io::Error },
 }
@@ -47,8 +51,9 @@ pub enum RetagError {
 /// Writes the workload with its tenants by these rules, and gives their table.
 ///
 /// # Errors
-/// The workload is damaged, the output cannot be written, or a temporary file cannot be used.
+/// The workload is damaged, the output is the workload itself or cannot be written, or a temporary file cannot be used.
 pub fn retag(options: &RetagOptions) -> Result<TenantTable, RetagError> {
+    refuse_same_file(&options.output, &[&options.input])?;
     let directory = options.output.parent().filter(|parent| !parent.as_os_str().is_empty());
     let file = tempfile::tempfile_in(directory.unwrap_or(Path::new(".")))
         .map_err(|source| WriteError::Create { file: options.output.clone(), source })?;
@@ -429,5 +434,16 @@ mod tests {
         assert_eq!(named(&["application_name"]), ["web", "acme", "acme", "acme", "acme"]);
         assert_eq!(named(&["schema"]), ["home", "home", "home", "bolt", "home"]);
         assert_eq!(named(&[r"sql:from (\w+)\.t"]), ["", "", "bolt", "bolt", "bolt"]);
+    }
+
+    #[test]
+    fn a_workload_is_never_replaced_by_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let input = workload(directory.path(), BTreeMap::new(), &["select 1"]);
+        let before = std::fs::read(&input).unwrap();
+        let rules = Rules::parse(["database"]).unwrap();
+        let options = RetagOptions { output: input.clone(), input: input.clone(), rules, tenants: None };
+        assert!(matches!(retag(&options), Err(RetagError::Output(ReshapeError::SameFile { .. }))));
+        assert_eq!(std::fs::read(&input).unwrap(), before);
     }
 }

@@ -40,6 +40,15 @@ pub(super) fn values() -> impl Strategy<Value = String> {
     ]
 }
 
+/// What became of each value, in order.
+struct Fates(Vec<Fate>);
+
+impl Watch for Fates {
+    fn value(&mut self, fate: Fate, _: &str, _: &str) {
+        self.0.push(fate);
+    }
+}
+
 #[test]
 fn what_is_equal_stays_equal_wherever_it_stands() {
     let (ann, number) = (map("Ann Brown"), map("4711"));
@@ -60,6 +69,11 @@ fn what_is_listed_stays() {
         ["", "0", "0.00", "true", "NULL", "-infinity", "7", "Open", "done", "10:30", "7 days", "[1,10)", "--", "32768"]
     {
         assert_eq!(map(text), text);
+    }
+    for address in ["0.0.0.0", "0.0.0.0/8", "00:00:00:00:00:00"] {
+        let mut fates = Fates(Vec::new());
+        assert_eq!(mapping().text(address, &mut fates), address);
+        assert_eq!(fates.0, [Fate::Zero], "{address}");
     }
     assert_eq!(mapping().keep_dates().text("2026-01-31", &mut ()), "2026-01-31");
 }

@@ -139,7 +139,7 @@ impl Mapping {
         let fate = match image == text {
             false => fate,
             true if form == Form::Bytea => Fate::Plain,
-            true if form == Form::Number => Fate::Zero,
+            true if form == Form::Number || is_zero_address(form, text) => Fate::Zero,
             true => Fate::Alone,
         };
         watch.value(fate, text, &image);
@@ -343,4 +343,10 @@ fn hex_place(character: char) -> Option<Place> {
     let mut place = alphabet::place(character)?;
     place.alphabet.size = place.alphabet.size.min(if character.is_ascii_digit() { 10 } else { 6 });
     Some(place)
+}
+
+/// Whether an address has no digit that is mapped: `0.0.0.0`, `00:00:00:00:00:00`.
+fn is_zero_address(form: Form, text: &str) -> bool {
+    let (address, _) = form::address_and_mask(text);
+    matches!(form, Form::Ipv4 | Form::Colons) && !address.bytes().any(|byte| byte != b'0' && byte.is_ascii_hexdigit())
 }
