@@ -1,6 +1,7 @@
 //! Floor 3: turning server logs and network captures into a workload.
 
 mod compact;
+mod conclusion;
 mod error;
 mod event;
 pub mod log;
@@ -8,6 +9,7 @@ mod output;
 pub mod pcap;
 mod report;
 mod sequence;
+mod session;
 mod sort;
 mod stream;
 pub mod wire;

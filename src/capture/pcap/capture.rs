@@ -14,15 +14,14 @@ use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 use sha2::{Digest, Sha256};
 
+use super::super::conclusion::Conclusion;
 use super::super::error::CaptureError;
-use super::super::output::{self, Naming};
 use super::super::report::CaptureReport;
-use super::super::sequence;
-use super::super::sort::Sorter;
+use super::super::session::Shared;
 use super::super::wire::Reason;
-use super::connection::{Connection, Shared};
+use super::connection::Connection;
 use super::packet::{self, Packet, Segment};
-use crate::tenant::{Mapping, Rules, TenantTable};
+use crate::tenant::{Mapping, Rules};
 use crate::workload::record::{Skipped, Source};
 
 /// Connections that are followed at a time.
@@ -51,21 +50,10 @@ pub struct PcapOptions {
 /// An input that cannot be read or is no network capture; one without a statement; an output that cannot be written.
 pub fn capture(options: &PcapOptions) -> Result<CaptureReport, CaptureError> {
     let directory = options.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut out = sequence::Output::new(Sorter::new(directory));
-    // A connection without an end in the capture lived on.
-    out.disconnections_are_logged();
     let mut reading = Reading {
         ports: options.ports.clone(),
         connections: HashMap::new(),
-        shared: Shared {
-            rules: options.tenant_rules.clone(),
-            out,
-            first_us: i64::MAX,
-            skipped: BTreeMap::new(),
-            server_version: None,
-            wire_bytes: 0,
-            cancels: Vec::new(),
-        },
+        shared: Shared::new(options.tenant_rules.clone(), directory),
         packets: 0,
         skipped: BTreeMap::new(),
     };
@@ -74,51 +62,10 @@ pub fn capture(options: &PcapOptions) -> Result<CaptureReport, CaptureError> {
         sources.push(reading.read(path, sources.len() as u16)?);
     }
     let packets = reading.packets;
-    let temporary = |source| CaptureError::Temporary { source };
-    let (shared, mut skipped) = reading.finish().map_err(temporary)?;
-    let set_aside = encrypted_share(&shared);
-    for (reason, (count, first)) in &shared.skipped {
-        skipped.insert(reason.name().to_owned(), Skipped { count: *count, first: *first });
-    }
-    let (counts, captured, events) = shared.out.finish().map_err(temporary)?;
-    if counts.requests() == 0 {
-        let seen = skipped.iter().map(|(reason, skipped)| format!("{} {reason}", skipped.count));
-        let sessions = format!("{} sessions", counts.sessions);
-        let seen = std::iter::once(sessions).chain(seen).collect::<Vec<_>>().join(", ");
-        return Err(CaptureError::NoConversation { packets, seen });
-    }
-    let mut report = CaptureReport {
-        sources,
-        lines: packets,
-        unit: "packets",
-        sessions: counts.sessions,
-        began_before_capture: counts.began_before_capture,
-        simple: counts.simple,
-        extended: counts.extended,
-        failed: counts.failed,
-        span_us: 0,
-        tenants: TenantTable::default(),
-        skipped,
-        set_aside,
-        fastest_us: None,
-        without_parameters: 0,
-        unknown_zone: 0,
-    };
-    let naming = Naming { captured: &captured, rules: &options.tenant_rules, mapping: options.tenants.as_ref() };
-    output::write(events, &naming, shared.server_version, |_| None, &mut report, &options.output)?;
-    Ok(report)
-}
-
-/// How much of what was said cannot be read.
-fn encrypted_share(shared: &Shared) -> Vec<(String, u64)> {
-    let encrypted = shared.skipped.get(&Reason::EncryptedBytes).map_or(0, |(count, _)| *count);
-    match encrypted {
-        0 => Vec::new(),
-        _ => {
-            let share = 100.0 * encrypted as f64 / shared.wire_bytes.max(1) as f64;
-            vec![(format!("encrypted bytes, {share:.1} % of all that was said"), encrypted)]
-        }
-    }
+    let (shared, skipped) = reading.finish().map_err(|source| CaptureError::Temporary { source })?;
+    let conclusion = Conclusion { sources, read: (packets, "packets"), skipped };
+    conclusion
+        .write(shared, options.tenants.as_ref(), &options.output, |seen| CaptureError::NoConversation { packets, seen })
 }
 
 struct Reading {

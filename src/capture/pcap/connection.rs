@@ -3,38 +3,17 @@
 //! Takes its segments, tells by their content whether PostgreSQL is spoken, and passes on what the conversation finds.
 //! Must not know files or link types.
 
-use std::collections::BTreeMap;
 use std::io;
 
-use super::super::sequence::{Output, Place, Sequence};
-use super::super::stream::Stream;
-use super::super::wire::{Conversation, Found, Reason, Side, Sink};
+use super::super::session::{Session, Shared};
+use super::super::wire::Side;
 use super::packet::Segment;
 use super::reassembly::{Delivered, Direction};
 use crate::pgwire::backend::CancelKey;
 use crate::pgwire::pieces::{Framing, is_plausible};
-use crate::tenant::Rules;
 
 /// A gap is lost when what waits behind it has waited this long.
 const GAP_US_MAX: i64 = 1_000_000;
-
-/// What all connections share.
-pub(super) struct Shared {
-    pub rules: Rules,
-    pub out: Output,
-    pub first_us: i64,
-    pub skipped: BTreeMap<Reason, (u64, (u16, u64))>,
-    pub server_version: Option<String>,
-    pub wire_bytes: u64,
-    /// Cancel requests, whose sessions are still to be found.
-    pub cancels: Vec<(CancelKey, i64, (u16, u64))>,
-}
-
-impl Shared {
-    pub fn skip(&mut self, reason: Reason, count: u64, at: (u16, u64)) {
-        self.skipped.entry(reason).or_insert((0, at)).0 += count;
-    }
-}
 
 /// What is known of the speakers.
 enum Speech {
@@ -43,14 +22,6 @@ enum Speech {
     Postgres(Box<Session>),
     /// Another protocol.
     Other,
-}
-
-struct Session {
-    conversation: Conversation,
-    stream: Stream,
-    place: Option<Place>,
-    key: Option<CancelKey>,
-    is_wanted: bool,
 }
 
 /// One connection.
@@ -133,16 +104,13 @@ impl Connection {
                     }
                     let side = self.side(index);
                     if let Speech::Postgres(session) = &mut self.speech {
-                        shared.wire_bytes += bytes.len() as u64;
                         session.said(side, &bytes, time_us, at, shared)?;
                     }
                 }
                 Delivered::Lost(count) => {
                     let (side, at) = (self.side(index), (self.source, self.last.1));
                     if let Speech::Postgres(session) = &mut self.speech {
-                        session.hear(shared, self.last.0, at, |conversation, sink| {
-                            conversation.lost(side, count, at, sink)
-                        })?;
+                        session.lost(side, count, self.last.0, at, shared)?;
                     }
                 }
             }
@@ -175,21 +143,13 @@ impl Connection {
             return;
         }
         let opened_us = is_startup.then_some(time_us);
-        self.speech = Speech::Postgres(Box::new(Session {
-            conversation: Conversation::new(!is_startup),
-            stream: Stream::new(Sequence::new(opened_us, shared.first_us)),
-            place: None,
-            key: None,
-            is_wanted: !is_startup,
-        }));
+        self.speech = Speech::Postgres(Box::new(Session::new(opened_us, shared.first_us)));
     }
 
     /// Says to the session with this key that its client wants to cancel.
     pub fn cancelled(&mut self, key: &CancelKey, time_us: i64) -> Option<bool> {
         match &mut self.speech {
-            Speech::Postgres(session) if session.key.as_ref() == Some(key) => {
-                Some(session.conversation.cancelled(time_us))
-            }
+            Speech::Postgres(session) => session.cancelled(key, time_us),
             _ => None,
         }
     }
@@ -203,73 +163,11 @@ impl Connection {
         }
         let over_us = self.is_finished().then_some(self.last.0);
         let at = (self.source, self.last.1);
-        let Speech::Postgres(mut session) = self.speech else { return Ok(()) };
-        session.hear(shared, self.last.0, at, |conversation, sink| conversation.closed(at, sink))?;
-        session.stream.flush(&mut shared.out)?;
-        match session.is_wanted && !(session.stream.sequence().is_empty() && session.stream.is_anonymous()) {
-            true => session.stream.finish(over_us, &mut shared.out),
-            false => Ok(()),
+        match self.speech {
+            Speech::Postgres(session) => session.finish(over_us, self.last.0, at, shared),
+            Speech::Unknown | Speech::Other => Ok(()),
         }
     }
-}
-
-impl Session {
-    fn said(&mut self, side: Side, bytes: &[u8], time_us: i64, at: (u16, u64), shared: &mut Shared) -> io::Result<()> {
-        self.hear(shared, time_us, at, |conversation, sink| conversation.take(side, bytes, time_us, at, sink))
-    }
-
-    fn hear(
-        &mut self,
-        shared: &mut Shared,
-        time_us: i64,
-        at: (u16, u64),
-        speak: impl FnOnce(&mut Conversation, &mut Sink<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let Self { conversation, stream, place, key, is_wanted } = self;
-        let mut sink = |found: Found| {
-            match found {
-                Found::Startup(parameters) => opened(stream, parameters),
-                Found::Authenticated => *is_wanted = true,
-                Found::Parameter { name, value } if name == "server_version" => {
-                    shared.server_version.get_or_insert(value);
-                }
-                Found::Parameter { name, value } if name == "application_name" => {
-                    stream.identify(b"", b"", value.as_bytes());
-                }
-                Found::Parameter { .. } => {}
-                Found::CancelKey(found) => *key = Some(found),
-                Found::CancelRequest(key) => shared.cancels.push((key, time_us, at)),
-                Found::CopyBegan { start_us } => *place = Some(stream.place(start_us)),
-                Found::Copy { time_us, mut data } => {
-                    if let Some(place) = place {
-                        data.sequence = place.sequence;
-                        return stream.copy(time_us, data, &mut shared.out);
-                    }
-                }
-                Found::Request(draft) => {
-                    let draft = *draft;
-                    return match place.take() {
-                        Some(place) => stream.push_placed(draft, place, &shared.rules, &mut shared.out),
-                        None => stream.push(draft, &shared.rules, &mut shared.out),
-                    };
-                }
-                Found::PlaceUnused => *place = None,
-                Found::Skipped { reason, count, at } => shared.skip(reason, count, at),
-            }
-            Ok(())
-        };
-        speak(conversation, &mut sink)
-    }
-}
-
-fn opened(stream: &mut Stream, parameters: Vec<(String, String)>) {
-    let mut others: BTreeMap<_, _> = parameters.into_iter().collect();
-    let user = others.remove("user").unwrap_or_default();
-    // The server takes the user's name where no database is named.
-    let database = others.remove("database").unwrap_or_else(|| user.clone());
-    let application_name = others.get("application_name").cloned().unwrap_or_default();
-    stream.identify(database.as_bytes(), user.as_bytes(), application_name.as_bytes());
-    stream.opened_with(others);
 }
 
 /// StartupMessage of any protocol, SSLRequest, GSSENCRequest or CancelRequest.
