@@ -173,13 +173,18 @@ impl Message {
 }
 
 impl Request {
-    /// Executions: one of a simple query, whatever stands in its text.
+    /// Executions: one of a simple query, whatever stands in its text. Behind an error the server passes over everything up
+    /// to the Sync, so nothing of that is executed; a statement that failed before its Execute counts as one, as in a log.
     pub fn executions(&self) -> u64 {
         match &self.sent {
             Sent::Simple { .. } | Sent::Execute(_) => 1,
             Sent::Messages(messages) => {
                 let executes = |message: &&Message| matches!(message, Message::Query { .. } | Message::Execute { .. });
-                messages.iter().filter(executes).count() as u64
+                let holds_query = messages.iter().any(|message| matches!(message, Message::Query { .. }));
+                match self.sqlstate() {
+                    Some(_) if !holds_query => self.results.len() as u64,
+                    _ => messages.iter().filter(executes).count() as u64,
+                }
             }
         }
     }

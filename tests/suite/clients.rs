@@ -37,7 +37,8 @@ fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-fn without(what: &str, reason: &str) {
+/// Says that a test goes on without something, or fails where everything is required.
+pub fn without(what: &str, reason: &str) {
     assert!(std::env::var_os("PGREHEARSE_REQUIRE_CLIENTS").is_none(), "{what} cannot be had: {reason}");
     eprintln!("SKIPPED, without {what}: {reason}");
 }

@@ -1,7 +1,13 @@
-//! The same traffic, captured from every log format at once, gives the same workload.
+//! The same traffic, captured in every way at once, gives the same workload.
 //!
-//! Real clients talk to a real server that writes all of its log formats. What the captures hold is then compared
-//! pairwise.
+//! Real clients talk to a real server that writes all of its log formats, and tcpdump writes their packets. What the
+//! captures hold is then compared pairwise: sessions with their database, user and application, and their executions in
+//! order, with texts, parameters and errors.
+//!
+//! What a source cannot know is left out: a log has no COPY data, no rows and no results of further fetches from a portal
+//! (their number is compared), no statements behind an error in a pipeline (the server passes over them, and the wire
+//! shows them without a result), and not always the parameters of what failed. The wire has binary parameters, which are
+//! compared as texts where their type was declared or described.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,15 +16,13 @@ use crate::bench::program;
 use crate::clients::python;
 use crate::executions::Executions;
 use crate::server::Server;
+use crate::sniffer::Sniffer;
 
 /// All that a client does is logged, in every format.
 const LOGGED: &str = "logging_collector = on\nlog_destination = 'stderr,csvlog,jsonlog'\nlog_directory = '../logs'\n\
                       log_filename = 'all.log'\nlog_min_duration_statement = 0\nlog_connections = on\n\
                       log_disconnections = on\nlog_parameter_max_length_on_error = -1\n\
                       log_line_prefix = '%m [%p] %q[user=%u,db=%d,app=%a] '\n";
-
-/// The sources, by the name of their workload.
-const SOURCES: [&str; 3] = ["csv", "json", "stderr"];
 
 fn traffic(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traffic").join(name)
@@ -44,43 +48,61 @@ fn send_traffic(server: &Server, port: u16, python: &Path) {
     }
 }
 
-/// Captures everything into workloads named by their sources; none where a client cannot be had.
-fn capture_in_every_way(major: &str) -> Option<Server> {
+/// A capture of the traffic.
+struct Captured {
+    source: &'static str,
+    executions: Executions,
+    /// As the capture's report counts them, those that it says to have skipped left out.
+    reported: u64,
+}
+
+impl Captured {
+    fn of(server: &Server, source: &'static str, how: &str, input: &str) -> Self {
+        let workload = server.path(&format!("{source}.jsonl"));
+        let captured =
+            program().args(["capture", how]).arg(server.path(input)).arg("-o").arg(&workload).output().unwrap();
+        assert!(captured.status.success(), "{source}: {}", String::from_utf8_lossy(&captured.stderr));
+        let report = String::from_utf8(captured.stdout).unwrap();
+        let line = report.lines().find_map(|line| line.strip_prefix("executions ")).unwrap();
+        let reported = line.split_whitespace().next().unwrap().parse().unwrap();
+        Self { source, executions: Executions::of(&workload), reported }
+    }
+}
+
+/// Captures everything; none where a client cannot be had.
+fn capture_in_every_way(major: &str) -> Option<Vec<Captured>> {
     let python = python()?;
     let server = Server::start(major, LOGGED);
-    let workload = |source: &str| server.path(&format!("{source}.jsonl"));
+    let sniffer = Sniffer::start(&server.path("packets.pcap"), server.port);
     send_traffic(&server, server.port, python);
     server.program("pg_ctl", &["stop", "-w", "-D", "data", "-m", "fast"]);
-    for (source, input) in [("csv", "logs/all.csv"), ("json", "logs/all.json"), ("stderr", "logs/all.log")] {
-        let captured = program()
-            .args(["capture", "log"])
-            .arg(server.path(input))
-            .arg("-o")
-            .arg(workload(source))
-            .output()
-            .unwrap();
-        assert!(captured.status.success(), "{source}: {}", String::from_utf8_lossy(&captured.stderr));
+    let logs = [("csv", "logs/all.csv"), ("json", "logs/all.json"), ("stderr", "logs/all.log")];
+    let mut captured: Vec<_> = logs.map(|(source, input)| Captured::of(&server, source, "log", input)).into();
+    if let Some(sniffer) = sniffer {
+        sniffer.finish();
+        captured.push(Captured::of(&server, "pcap", "pcap", "packets.pcap"));
     }
-    Some(server)
+    Some(captured)
 }
 
 fn assert_all_ways_agree(major: &str) {
-    let Some(server) = capture_in_every_way(major) else { return };
-    let captured = SOURCES.map(|source| Executions::of(&server.path(&format!("{source}.jsonl"))));
+    let Some(captured) = capture_in_every_way(major) else { return };
     for (at, one) in captured.iter().enumerate() {
-        for (other_at, other) in captured.iter().enumerate().skip(at + 1) {
-            one.assert_same(other, &format!("{} and {} of {major}", SOURCES[at], SOURCES[other_at]));
+        for other in &captured[at + 1..] {
+            one.executions.assert_same(&other.executions, &format!("{} and {} of {major}", one.source, other.source));
         }
+        let counted = one.executions.count() - if one.source == "pcap" { 0 } else { one.executions.fetches };
+        assert_eq!(one.reported, counted, "{} of {major}: reported", one.source);
     }
-    assert!(captured[0].count() > 400, "{} executions", captured[0].count());
+    assert!(captured[0].executions.count() > 400, "{} executions", captured[0].executions.count());
 }
 
 #[test]
-fn all_log_formats_agree_about_real_clients_on_16() {
+fn every_way_of_capturing_agrees_on_16() {
     assert_all_ways_agree("16");
 }
 
 #[test]
-fn all_log_formats_agree_about_real_clients_on_18() {
+fn every_way_of_capturing_agrees_on_18() {
     assert_all_ways_agree("18");
 }

@@ -15,6 +15,8 @@ mod inputs;
 mod plans;
 mod scenarios;
 mod server;
+mod sniffer;
 mod tenants;
 mod tidy;
 mod truth;
+mod values;

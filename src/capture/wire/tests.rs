@@ -147,9 +147,30 @@ fn requests_have_their_canonical_forms_and_results() {
         (&["id".to_owned()][..], &[Value::Text(b"42".to_vec())][..])
     );
     assert!(matches!(&requests[2].sent, Sent::Messages(messages) if messages.len() == 6));
-    assert_eq!((requests[2].executions(), requests[2].results.len()), (2, 1), "what was skipped has no result");
+    assert_eq!(
+        (requests[2].executions(), requests[2].results.len()),
+        (1, 1),
+        "what the server passed over is not executed"
+    );
     assert_eq!(requests[2].sqlstate().unwrap().as_str(), "42703");
     assert_eq!((requests[3].results[0].rows, requests[3].results[0].bytes), (Some(2), Some(4)));
+}
+
+#[test]
+fn a_statement_that_fails_as_it_is_prepared_is_one_failed_execution() {
+    let mut script = login();
+    script.push(client(|out| {
+        frontend::parse(out, b"s", b"SELECT nothing FROM t", &[]).unwrap();
+        frontend::describe(out, Named::Statement(b"s")).unwrap();
+        frontend::sync(out);
+    }));
+    script.push(server(|out| {
+        serve::error_response(out, "ERROR", "42703", "no such column");
+        serve::ready_for_query(out, TransactionStatus::Idle);
+    }));
+    let requests = requests(found(&script, usize::MAX, false));
+    assert_eq!((requests.len(), requests[0].executions()), (1, 1));
+    assert_eq!(requests[0].sqlstate().unwrap().as_str(), "42703");
 }
 
 #[test]
