@@ -31,7 +31,7 @@ pub(super) fn date(text: &str) -> Option<(i32, u32, u32)> {
     exists.then_some((year as i32, month, day))
 }
 
-/// Whether a text is a time of day: `10:30`, `10:30:00.5`, with or without a zone such as `Z`, `+02` or `+05:30`.
+/// Whether a text is a time of day: `10:30`, `10:30:00.5`, with or without a zone such as `Z`, `+02`, ` +05:30`, ` UTC`.
 pub(super) fn is_time(text: &str) -> bool {
     let Some(rest) = after_two_digits(text).and_then(|rest| rest.strip_prefix(':')).and_then(after_two_digits) else {
         return false;
@@ -63,11 +63,16 @@ fn after_two_digits(text: &str) -> Option<&str> {
 }
 
 fn is_zone(text: &str) -> bool {
-    if text.is_empty() || text == "Z" {
+    let zone = text.strip_prefix(' ').unwrap_or(text);
+    if text.is_empty() || matches!(zone, "Z" | "UTC" | "GMT") {
         return true;
     }
-    let Some(rest) = text.strip_prefix(['+', '-']).and_then(after_two_digits) else { return false };
-    rest.is_empty() || after_two_digits(rest.strip_prefix(':').unwrap_or(rest)).is_some_and(str::is_empty)
+    let Some(mut rest) = zone.strip_prefix(['+', '-']).and_then(after_two_digits) else { return false };
+    // Minutes, and the seconds of historical zones.
+    for _ in 0..2 {
+        rest = after_two_digits(rest.strip_prefix(':').unwrap_or(rest)).unwrap_or(rest);
+    }
+    rest.is_empty()
 }
 
 /// Moves a date of the years 1 to 9999 back; one that would leave them stays.
@@ -142,7 +147,17 @@ mod tests {
 
     #[test]
     fn times_have_minutes_and_perhaps_seconds_and_a_zone() {
-        for text in ["10:30", "10:30:00", "10:30:00.123456", "10:30Z", "10:30:00+02", "10:30:00-05:30", "10:30+0530"] {
+        for text in [
+            "10:30",
+            "10:30:00",
+            "10:30:00.123456",
+            "10:30Z",
+            "10:30:00+02",
+            "10:30:00-05:30",
+            "10:30+0530",
+            "10:30 +05:30:15",
+            "10:30 UTC",
+        ] {
             assert!(is_time(text), "{text}");
         }
         for text in ["", "10", "1:30", "10:30:", "10:30:00.", "10:30 ", "10:30+2", "10:30:00+02:3"] {

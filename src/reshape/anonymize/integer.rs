@@ -50,8 +50,9 @@ pub(super) const RANGES: [Range; 24] = [
     range(9_000_000_000_000_000_000, 852_096_698_207, 262_144),
 ];
 
-/// Magnitudes that stay: with a minus they are the smallest smallint and integer, whose neighbours in size are none.
-pub(super) const KEPT: [u64; 2] = [32_768, 2_147_483_648];
+/// Magnitudes that stay: with a minus they are the smallest smallint, integer and bigint, whose types have none beside
+/// them that is as long.
+pub(super) const KEPT: [u64; 3] = [32_768, 2_147_483_648, 1 << 63];
 
 /// The largest magnitude that is mapped as a whole number.
 pub(super) const MAX: u64 = i64::MAX as u64;

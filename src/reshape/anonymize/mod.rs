@@ -10,6 +10,7 @@ mod calendar;
 mod form;
 mod integer;
 mod key;
+mod number;
 mod shuffle;
 mod structure;
 mod value;

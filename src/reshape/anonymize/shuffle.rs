@@ -8,33 +8,61 @@
 
 use super::key::Key;
 
-/// A symbol: a number below `size`, which is two or more.
+/// A symbol: a number below `size`, which is two or more; `first` says what it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Symbol {
+    pub(super) first: u32,
     pub(super) index: u32,
     pub(super) size: u32,
 }
 
-/// Replaces the symbols by others; an empty sequence stays.
+impl Symbol {
+    /// What the symbol stands for: the code of a character, a byte.
+    pub(super) fn code(self) -> u32 {
+        self.first + self.index
+    }
+
+    /// As a character, in UTF-8.
+    fn write_character(self, half: &mut Vec<u8>) {
+        let character = char::from_u32(self.code()).unwrap_or(char::REPLACEMENT_CHARACTER);
+        half.extend(character.encode_utf8(&mut [0; 4]).bytes());
+    }
+
+    /// As a byte.
+    fn write_byte(self, half: &mut Vec<u8>) {
+        half.push(self.code() as u8);
+    }
+}
+
+/// Replaces the symbols by others, which are characters; an empty sequence stays.
 pub(super) fn shuffle(key: &Key, frame: &str, symbols: &mut [Symbol]) {
+    mix(key, frame, symbols, Symbol::write_character);
+}
+
+/// Replaces the symbols by others, which are bytes; an empty sequence stays.
+pub(super) fn shuffle_bytes(key: &Key, frame: &str, symbols: &mut [Symbol]) {
+    mix(key, frame, symbols, Symbol::write_byte);
+}
+
+fn mix(key: &Key, frame: &str, symbols: &mut [Symbol], write: fn(Symbol, &mut Vec<u8>)) {
     if symbols.is_empty() {
         return;
     }
     let (front, back) = symbols.split_at_mut(symbols.len().div_ceil(2));
-    add(key, frame, 1, front, back);
-    add(key, frame, 2, back, front);
-    add(key, frame, 3, front, back);
-}
-
-/// Adds to each symbol of `changed` a number that follows from `by`.
-fn add(key: &Key, frame: &str, round: u8, by: &[Symbol], changed: &mut [Symbol]) {
-    let half: Vec<u8> = by.iter().flat_map(|symbol| (symbol.index as u16).to_be_bytes()).collect();
-    let stream = key.stream(&[b"s", &[round], frame.as_bytes(), &half], changed.len());
-    for (at, (symbol, number)) in changed.iter_mut().zip(stream).enumerate() {
-        let size = symbol.size;
-        let difference = if round == 2 && at == 0 { 1 + number % (size - 1) } else { number % size };
-        symbol.index = (symbol.index + difference) % size;
-    }
+    let add = |round: u8, by: &[Symbol], changed: &mut [Symbol]| {
+        let mut half = Vec::with_capacity(4 * by.len());
+        by.iter().for_each(|symbol| write(*symbol, &mut half));
+        // No frame has a zero byte: it ends there.
+        let stream = key.stream(&[b"s", &[round], frame.as_bytes(), &[0], &half], changed.len());
+        for (at, (symbol, number)) in changed.iter_mut().zip(stream).enumerate() {
+            let size = symbol.size;
+            let difference = if round == 2 && at == 0 { 1 + number % (size - 1) } else { number % size };
+            symbol.index = (symbol.index + difference) % size;
+        }
+    };
+    add(1, front, back);
+    add(2, back, front);
+    add(3, front, back);
 }
 
 #[cfg(test)]
@@ -49,7 +77,7 @@ mod tests {
         let symbol = |size: &u32| {
             let index = number % size;
             number /= size;
-            Symbol { index, size: *size }
+            Symbol { first: 48, index, size: *size }
         };
         sizes.iter().map(symbol).collect()
     }

@@ -2,6 +2,8 @@
 //!
 //! Takes a text and gives its parts in order: what stays, and the values between. Must not know how values are mapped.
 
+use super::form::{Form, form};
+
 /// A piece of a structured value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
@@ -179,12 +181,60 @@ pub(super) fn range_bounds(text: &str) -> Option<[&str; 2]> {
     let (lower, upper) = body.split_once(',')?;
     let bare = |bound: &'_ str| bound.len() >= 2 && bound.starts_with('"') && bound.ends_with('"');
     let bounds = [lower, upper].map(|bound| if bare(bound) { &bound[1..bound.len() - 1] } else { bound });
-    let is_bound = |bound: &&str| {
-        use super::form::{Form, form};
-        let plain = !bound.starts_with(['[', '(', '{', '"']);
-        bound.is_empty() || plain && matches!(form(bound), Form::Zero | Form::Number | Form::Date)
-    };
-    bounds.iter().all(is_bound).then_some(bounds)
+    let is_of = |is: fn(&str) -> bool| bounds.iter().all(|bound| bound.is_empty() || is(bound));
+    // `(1,2)` is a point rather than a range: those of numbers mostly include their lower bound.
+    let is_open = text.starts_with('(') && text.ends_with(')') && !lower.is_empty() && !upper.is_empty();
+    (is_of(is_moment) || !is_open && is_of(is_number)).then_some(bounds)
+}
+
+/// Whether a bound is a date or without end.
+pub(super) fn is_moment(bound: &str) -> bool {
+    let is_endless = matches!(bound, "infinity" | "-infinity");
+    is_endless || bound.starts_with(|first: char| first.is_ascii_digit()) && form(bound) == Form::Date
+}
+
+fn is_number(bound: &str) -> bool {
+    let is_written = bound.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    is_written && matches!(form(bound), Form::Zero | Form::Number)
+}
+
+/// Whether a text is a set of ranges in braces.
+pub(super) fn is_multirange(text: &str) -> bool {
+    let ranges = multirange_parts(text);
+    !ranges.is_empty() && ranges.iter().all(|range| is_range(range))
+}
+
+/// The ranges of a multirange; none where it has none.
+pub(super) fn multirange_parts(text: &str) -> Vec<&str> {
+    let body = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    let mut rest = body.unwrap_or_default();
+    let mut ranges = Vec::new();
+    while let Some(end) = rest.find([']', ')']) {
+        ranges.push(&rest[..=end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next,
+            None if rest.is_empty() => return ranges,
+            None => break,
+        }
+    }
+    Vec::new()
+}
+
+/// Whether a text is two or more values in parentheses, none of them in quotes.
+pub(super) fn is_tuple(text: &str) -> bool {
+    let body = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    body.is_some_and(|body| body.contains(',') && !body.contains(['(', ')', '"', '\\', ' ', '\t', '\n', '\r']))
+}
+
+/// The parts of a tuple.
+pub(super) fn tuple_parts(text: &str) -> Vec<Part<'_>> {
+    let pieces = text.split_inclusive(['(', ',', ')']);
+    let parts = pieces.flat_map(|piece| {
+        let (value, sign) = piece.split_at(piece.len() - 1);
+        [Part::Bare(value), Part::Fixed(sign)]
+    });
+    parts.filter(|part| *part != Part::Bare("")).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use super::alphabet::{self, Place};
 use super::form::{self, Form, form};
 use super::key::Key;
-use super::shuffle::{Symbol, shuffle};
+use super::number::Number;
+use super::shuffle::{Symbol, shuffle, shuffle_bytes};
 use super::structure::{self, Part};
 use super::{calendar, integer};
 
@@ -26,8 +27,12 @@ pub enum Fate {
     Null,
     Word,
     Zero,
+    /// Times of day and intervals.
     Span,
+    /// Ranges of numbers, whose bounds must stay in order.
     NumberRange,
+    /// The smallest smallint, integer and bigint, whatever their sign.
+    Limit,
     /// Signs alone, or nothing.
     Plain,
     Allowed,
@@ -58,7 +63,7 @@ impl Watch for () {
 #[derive(Clone, Debug)]
 pub struct Mapping {
     pub(super) key: Key,
-    /// Values that stay, in lower case.
+    /// Values that stay, in lower case as far as it is ASCII.
     pub(super) allowed: HashSet<String>,
     /// 0 where dates stay.
     pub(super) days_back: i32,
@@ -67,9 +72,10 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The mapping of a key under which the values of a list stay, whatever their case.
+    /// The mapping of a key under which the values of a list stay, whatever the case of their
+    /// letters from A to Z.
     pub fn new(key: Key, allowed: impl IntoIterator<Item = String>) -> Self {
-        let allowed = allowed.into_iter().map(|value| value.to_lowercase()).collect();
+        let allowed = allowed.into_iter().map(|value| value.to_ascii_lowercase()).collect();
         Self { days_back: calendar::days_back(&key), key, allowed, json_keys: false }
     }
 
@@ -109,7 +115,13 @@ impl Mapping {
         match form {
             Form::Json => self.parts(structure::json_parts(text), structure::json_string, watch),
             Form::Array => self.parts(structure::array_parts(text), structure::array_string, watch),
+            Form::Tuple => self.parts(Some(structure::tuple_parts(text)), str::to_owned, watch),
             Form::Range => self.range(text, watch),
+            Form::Multirange => {
+                let ranges: Vec<String> =
+                    structure::multirange_parts(text).into_iter().map(|range| self.range(range, watch)).collect();
+                format!("{{{}}}", ranges.join(","))
+            }
             Form::Email => {
                 let (name, domain) = text.split_once('@').unwrap_or((text, ""));
                 [&self.text(name, watch), "@", &self.text(domain, watch)].concat()
@@ -121,7 +133,7 @@ impl Mapping {
     /// A value that has no values inside it.
     fn single(&self, form: Form, text: &str, watch: &mut dyn Watch) -> String {
         let (fate, step): (Fate, fn(&Self, &str) -> String) = match form {
-            Form::Number if form::number_parts(text).3 => (Fate::Integer, Self::number),
+            Form::Number if Number::read(text).is_whole => (Fate::Integer, Self::number),
             Form::Number => (Fate::Decimal, Self::number),
             Form::Date => (Fate::Date, Self::date),
             Form::Uuid => (Fate::Uuid, Self::uuid),
@@ -139,7 +151,8 @@ impl Mapping {
         let fate = match image == text {
             false => fate,
             true if form == Form::Bytea => Fate::Plain,
-            true if form == Form::Number || is_zero_address(form, text) => Fate::Zero,
+            true if form == Form::Number => self.fate_of_kept(text),
+            true if is_zero_address(form, text) => Fate::Zero,
             true => Fate::Alone,
         };
         watch.value(fate, text, &image);
@@ -147,16 +160,26 @@ impl Mapping {
     }
 
     fn is_allowed(&self, text: &str) -> bool {
-        !self.allowed.is_empty() && self.allowed.contains(text.to_lowercase().trim_start_matches(['+', '-']))
+        !self.allowed.is_empty() && self.allowed.contains(text.to_ascii_lowercase().trim_start_matches(['+', '-']))
     }
 
     fn number(&self, text: &str) -> String {
-        let (before, core, behind, is_whole) = form::number_parts(text);
-        let image = match core.parse::<u64>().ok().filter(|number| is_whole && *number <= integer::MAX) {
-            Some(number) => self.whole_number(number).to_string(),
-            None => self.digits(core, is_whole),
-        };
-        [before, &image, behind].concat()
+        let number = Number::read(text);
+        let whole = number.digits.parse::<u64>().ok().filter(|whole| number.is_whole && *whole <= integer::MAX + 1);
+        number.with(&match whole {
+            Some(whole) => self.whole_number(whole).to_string(),
+            None => self.digits(&number.digits, number.is_whole),
+        })
+    }
+
+    /// Why a number stays: by its value it is one of a list, or in the rarest case all others are.
+    fn fate_of_kept(&self, text: &str) -> Fate {
+        let number = Number::read(text);
+        match number.digits.parse::<u64>() {
+            Ok(whole) if number.is_whole && integer::KEPT.contains(&whole) => Fate::Limit,
+            Ok(whole) if number.is_whole && self.allowed.contains(&whole.to_string()) => Fate::Allowed,
+            _ => Fate::Alone,
+        }
     }
 
     /// The magnitude for a magnitude.
@@ -175,24 +198,17 @@ impl Mapping {
     }
 
     /// Digits from the first that is not zero to the last that counts.
-    fn digits(&self, core: &str, is_whole: bool) -> String {
-        let last = core.len() - 1;
-        let first_of = |at: usize| if at == 0 || at == last && !is_whole { b'1' } else { b'0' };
-        let frame =
-            core.bytes().enumerate().map(|(at, byte)| if byte == b'.' { '.' } else { char::from(first_of(at)) });
-        let frame: String = std::iter::once('n').chain(frame).collect();
-        let at_digits = || core.bytes().enumerate().filter(|(_, byte)| *byte != b'.');
-        let symbol = |(at, byte): (usize, u8)| {
-            let first = first_of(at);
-            Symbol { index: u32::from(byte - first), size: u32::from(b'9' - first + 1) }
+    fn digits(&self, digits: &str, is_whole: bool) -> String {
+        let last = digits.len() - 1;
+        let first_of = |at: usize| if at == 0 || at == last && !is_whole { '1' } else { '0' };
+        let frame: String = std::iter::once('n').chain((0..=last).map(first_of)).collect();
+        let symbol = |(at, digit): (usize, char)| {
+            let first = u32::from(first_of(at));
+            Symbol { first, index: u32::from(digit) - first, size: u32::from('9') - first + 1 }
         };
-        let mut symbols: Vec<Symbol> = at_digits().map(symbol).collect();
+        let mut symbols: Vec<Symbol> = digits.chars().enumerate().map(symbol).collect();
         shuffle(&self.key, &frame, &mut symbols);
-        let mut image = core.as_bytes().to_vec();
-        for ((at, _), symbol) in at_digits().zip(&symbols) {
-            image[at] = first_of(at) + symbol.index as u8;
-        }
-        String::from_utf8(image).unwrap_or_else(|_| core.to_owned())
+        symbols.iter().filter_map(|symbol| char::from_u32(symbol.code())).collect()
     }
 
     fn date(&self, text: &str) -> String {
@@ -203,10 +219,10 @@ impl Mapping {
     fn uuid(&self, text: &str) -> String {
         let nibbles = || text.char_indices().filter(|(at, character)| *character != '-' && ![14, 19].contains(at));
         let mut symbols: Vec<Symbol> = nibbles()
-            .map(|(_, character)| Symbol { index: character.to_digit(16).unwrap_or_default(), size: 16 })
+            .map(|(_, character)| Symbol { first: 0, index: character.to_digit(16).unwrap_or_default(), size: 16 })
             .collect();
         let frame = format!("u{}{}", &text[14..15], &text[19..20]).to_ascii_lowercase();
-        shuffle(&self.key, &frame, &mut symbols);
+        shuffle_bytes(&self.key, &frame, &mut symbols);
         let mut image: Vec<char> = text.chars().collect();
         for ((at, _), symbol) in nibbles().zip(&symbols) {
             image[at] = char::from_digit(symbol.index, 16).unwrap_or_default();
@@ -236,12 +252,11 @@ impl Mapping {
         let mut symbols: Vec<Symbol> = mapped()
             .map(|octet| {
                 let (first, size) = first_and_size(octet);
-                Symbol { index: octet.parse::<u32>().unwrap_or(first).saturating_sub(first), size }
+                Symbol { first, index: octet.parse::<u32>().unwrap_or(first).saturating_sub(first), size }
             })
             .collect();
-        shuffle(&self.key, &format!("a{}{mask}", firsts.join(".")), &mut symbols);
-        let mut images =
-            mapped().zip(&symbols).map(|(octet, symbol)| (first_and_size(octet).0 + symbol.index).to_string());
+        shuffle_bytes(&self.key, &format!("a{}{mask}", firsts.join(".")), &mut symbols);
+        let mut images = symbols.iter().map(|symbol| symbol.code().to_string());
         let image: Vec<String> = octets
             .iter()
             .map(|octet| if *octet == "0" { "0".to_owned() } else { images.next().unwrap_or_default() })
@@ -274,8 +289,9 @@ impl Mapping {
 
     /// The bytes for a bytea's bytes.
     pub(super) fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut symbols: Vec<Symbol> = bytes.iter().map(|byte| Symbol { index: u32::from(*byte), size: 256 }).collect();
-        shuffle(&self.key, &format!("b{}", bytes.len()), &mut symbols);
+        let symbol = |byte: &u8| Symbol { first: 0, index: u32::from(*byte), size: 256 };
+        let mut symbols: Vec<Symbol> = bytes.iter().map(symbol).collect();
+        shuffle_bytes(&self.key, &format!("b{}", bytes.len()), &mut symbols);
         symbols.iter().map(|symbol| symbol.index as u8).collect()
     }
 
@@ -295,7 +311,7 @@ impl Mapping {
         let mut symbols: Vec<Symbol> = text
             .chars()
             .filter_map(&place)
-            .map(|place| Symbol { index: place.index, size: place.alphabet.size })
+            .map(|place| Symbol { first: place.alphabet.first, index: place.index, size: place.alphabet.size })
             .collect();
         shuffle(&self.key, &frame, &mut symbols);
         let mut images = symbols.iter();
@@ -324,17 +340,17 @@ impl Mapping {
     /// Dates move and stay in order. Numbers would not: a range of numbers stays.
     fn range(&self, text: &str, watch: &mut dyn Watch) -> String {
         let bounds = structure::range_bounds(text).unwrap_or_default();
-        if bounds.iter().any(|bound| !bound.is_empty() && form(bound) != Form::Date) || self.days_back == 0 {
+        if bounds.iter().any(|bound| !bound.is_empty() && !structure::is_moment(bound)) || self.days_back == 0 {
             watch.value(Fate::NumberRange, text, text);
             return text.to_owned();
         }
         let [lower, upper] = bounds;
         let at = text.find(',').unwrap_or_default();
-        let lower_image = if lower.is_empty() { String::new() } else { self.single(Form::Date, lower, watch) };
-        let upper_image = if upper.is_empty() { String::new() } else { self.single(Form::Date, upper, watch) };
-        let lower_text = if lower.is_empty() { text[..at].to_owned() } else { text[..at].replace(lower, &lower_image) };
-        let upper_text = if upper.is_empty() { text[at..].to_owned() } else { text[at..].replace(upper, &upper_image) };
-        lower_text + &upper_text
+        let mut half = |written: &str, bound: &str| match bound {
+            "" => written.to_owned(),
+            _ => written.replace(bound, &self.core(bound, watch)),
+        };
+        half(&text[..at], lower) + &half(&text[at..], upper)
     }
 }
 
