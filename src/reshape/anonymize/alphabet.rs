@@ -46,7 +46,7 @@ pub(super) const ALPHABETS: [(u32, u32, i32); 22] = [
 ];
 
 /// First and last character of signs, spaces and punctuation that stay, beside those below U+0100.
-const KEPT: [(u32, u32); 2] = [(0x2000, 0x206f), (0x3000, 0x303f)];
+pub(super) const KEPT: [(u32, u32); 2] = [(0x2000, 0x206f), (0x3000, 0x303f)];
 
 /// What is in no alphabet is replaced within its block of 64, whose characters begin with the same bytes.
 pub(super) const BLOCK: u32 = 64;

@@ -165,7 +165,8 @@ fn is_behind_date(rest: &str) -> bool {
 
 /// `7 days`, `1 year 2 mons -3 days +04:05:06`, `1 day ago`.
 fn is_interval(text: &str) -> bool {
-    let mut words = text.strip_suffix(" ago").unwrap_or(text).split(' ');
+    let text = text.to_ascii_lowercase();
+    let mut words = text.strip_suffix(" ago").unwrap_or(&text).split(' ');
     let mut counted = false;
     while let Some(word) = words.next() {
         let amount = word.strip_prefix(['+', '-']).unwrap_or(word);
@@ -174,10 +175,9 @@ fn is_interval(text: &str) -> bool {
             return words.next().is_none();
         }
         let is_amount = is_number(amount) && !amount.starts_with(['+', '-']) && !amount.contains(['e', 'E']);
-        let is_unit = words.next().is_some_and(|unit| {
-            let unit = unit.to_ascii_lowercase();
-            UNITS.contains(&unit.strip_suffix('s').unwrap_or(&unit)) || unit == "centuries"
-        });
+        let is_unit = words
+            .next()
+            .is_some_and(|unit| UNITS.contains(&unit.strip_suffix('s').unwrap_or(unit)) || unit == "centuries");
         if !is_amount || !is_unit {
             return false;
         }

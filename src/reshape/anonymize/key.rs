@@ -34,6 +34,7 @@ pub enum KeyError {
 /// A key, ready for use: HMAC's two inner states are made once.
 #[derive(Clone)]
 pub struct Key {
+    bytes: [u8; KEY_BYTES],
     inner: Sha256,
     outer: Sha256,
 }
@@ -42,7 +43,7 @@ impl Key {
     /// The key of these bytes.
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         let [inner, outer] = pads(&bytes).map(Sha256::new_with_prefix);
-        Self { inner, outer }
+        Self { bytes, inner, outer }
     }
 
     /// Reads a key; `place` says where it came from, for the error.
@@ -87,6 +88,11 @@ impl Key {
         let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         created.write_all((text + "\n").as_bytes()).and_then(|()| created.sync_all()).map_err(failed)?;
         Ok(Self::new(bytes))
+    }
+
+    /// What HMAC puts before the inner and the outer message, in hexadecimal digits: as secret as the key.
+    pub(super) fn prefixes(&self) -> [String; 2] {
+        pads(&self.bytes).map(|pad| pad.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// HMAC-SHA256 of the parts, one after the other.

@@ -11,6 +11,7 @@ mod form;
 mod integer;
 mod key;
 mod number;
+mod script;
 mod shuffle;
 mod structure;
 mod value;

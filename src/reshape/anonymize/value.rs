@@ -235,33 +235,35 @@ impl Mapping {
         }
     }
 
-    /// Each part of an address stays a number of as many digits; a zero stays, so that a network keeps its mask.
+    /// Each part of an address stays a number of as many digits; a zero stays, and where all behind the mask is zero, so
+    /// does the part that the mask divides: a network stays one.
     fn ipv4(&self, text: &str) -> String {
         let (address, mask) = form::address_and_mask(text);
-        let first_and_size = |octet: &str| match octet.len() {
-            1 => (1, 9),
-            2 => (10, 90),
-            _ => (100, 156),
+        let octets: Vec<u32> = address.split('.').filter_map(|octet| octet.parse().ok()).collect();
+        let divided = divided_octet(&octets, mask.get(1..).and_then(|bits| bits.parse().ok()));
+        let first_and_size = |at: usize| match octets[at] {
+            0 => None,
+            _ if divided == Some(at) => None,
+            1..10 => Some((1, 9)),
+            10..100 => Some((10, 90)),
+            _ => Some((100, 156)),
         };
-        let octets: Vec<&str> = address.split('.').collect();
-        let firsts: Vec<String> = octets
-            .iter()
-            .map(|octet| if *octet == "0" { "0".to_owned() } else { first_and_size(octet).0.to_string() })
-            .collect();
-        let mapped = || octets.iter().filter(|octet| **octet != "0");
-        let mut symbols: Vec<Symbol> = mapped()
-            .map(|octet| {
-                let (first, size) = first_and_size(octet);
-                Symbol { first, index: octet.parse::<u32>().unwrap_or(first).saturating_sub(first), size }
+        let places = 0..octets.len();
+        let frames: Vec<String> = places
+            .clone()
+            .map(|at| match first_and_size(at) {
+                Some((first, _)) => first.to_string(),
+                None if octets[at] == 0 => "0".to_owned(),
+                None => format!("={}", octets[at]),
             })
             .collect();
-        shuffle_bytes(&self.key, &format!("a{}{mask}", firsts.join(".")), &mut symbols);
-        let mut images = symbols.iter().map(|symbol| symbol.code().to_string());
-        let image: Vec<String> = octets
-            .iter()
-            .map(|octet| if *octet == "0" { "0".to_owned() } else { images.next().unwrap_or_default() })
-            .collect();
-        image.join(".") + mask
+        let symbol =
+            |at: usize| first_and_size(at).map(|(first, size)| Symbol { first, index: octets[at] - first, size });
+        let mut symbols: Vec<Symbol> = places.clone().filter_map(symbol).collect();
+        shuffle_bytes(&self.key, &format!("a{}{mask}", frames.join(".")), &mut symbols);
+        let mut images = symbols.iter().map(|symbol| symbol.code());
+        let image = places.map(|at| first_and_size(at).and_then(|_| images.next()).unwrap_or(octets[at]).to_string());
+        image.collect::<Vec<_>>().join(".") + mask
     }
 
     /// The digits of an IPv6 or MAC address; zeros stay.
@@ -359,6 +361,14 @@ fn hex_place(character: char) -> Option<Place> {
     let mut place = alphabet::place(character)?;
     place.alphabet.size = place.alphabet.size.min(if character.is_ascii_digit() { 10 } else { 6 });
     Some(place)
+}
+
+/// The octet of a network that its mask divides; none of an address within a network.
+fn divided_octet(octets: &[u32], bits: Option<u32>) -> Option<usize> {
+    let bits = bits.filter(|bits| *bits < 32 && !bits.is_multiple_of(8))?;
+    let at = bits as usize / 8;
+    let is_network = octets[at].is_multiple_of(1 << (8 - bits % 8)) && octets[at + 1..].iter().all(|octet| *octet == 0);
+    is_network.then_some(at)
 }
 
 /// Whether an address has no digit that is mapped: `0.0.0.0`, `00:00:00:00:00:00`.
