@@ -62,6 +62,8 @@ impl Conclusion {
             set_aside,
             fastest_us: None,
             without_parameters: 0,
+            inferred_sqlstates: 0,
+            unknown_sqlstates: 0,
             unknown_zone: 0,
         };
         let naming = Naming { captured: &captured, rules: &shared.rules, mapping };

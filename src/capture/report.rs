@@ -35,6 +35,10 @@ pub struct CaptureReport {
     pub fastest_us: Option<u64>,
     /// Failed requests whose parameters the log does not hold.
     pub without_parameters: u64,
+    /// Errors whose SQLSTATE was told by their words, since the log does not hold it.
+    pub inferred_sqlstates: u64,
+    /// Errors whose SQLSTATE nothing told: they stand as XX000.
+    pub unknown_sqlstates: u64,
     /// Entries in a time zone that nothing tells the offset of.
     pub unknown_zone: u64,
 }
@@ -63,6 +67,14 @@ impl CaptureReport {
                 "note: {} failed executions are kept without their parameters, which the log does not hold\n\
                  hint: log_parameter_max_length_on_error = -1 logs them",
                 self.without_parameters
+            )?;
+        }
+        if self.inferred_sqlstates + self.unknown_sqlstates > 0 {
+            writeln!(
+                f,
+                "note: the SQLSTATE of {} errors was told by their wording, of {} it is not known and stands as XX000\n\
+                 hint: %e in log_line_prefix logs it",
+                self.inferred_sqlstates, self.unknown_sqlstates
             )?;
         }
         if self.unknown_zone > 0 {
@@ -130,6 +142,8 @@ mod tests {
             set_aside: vec![("parse and bind".into(), 4)],
             fastest_us: Some(150_000),
             without_parameters: 0,
+            inferred_sqlstates: 0,
+            unknown_sqlstates: 0,
             unknown_zone: 0,
         };
         let text = report.to_string();

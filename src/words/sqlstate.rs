@@ -20,6 +20,8 @@ impl SqlState {
 
     /// 3D000, a database that does not exist.
     pub const INVALID_CATALOG_NAME: Self = Self(*b"3D000");
+    /// What nothing else is known of.
+    pub const INTERNAL_ERROR: Self = Self(*b"XX000");
 
     /// The code with these characters, if they are five letters or digits.
     pub fn new(code: &[u8]) -> Option<Self> {

@@ -108,9 +108,10 @@ impl Assembler {
         for (_, session) in open {
             session.finish(None, &self.rules, &mut self.tally, &mut self.out)?;
         }
-        let Self { tally, server_version, out, evidence, .. } = self;
+        let Self { mut tally, server_version, out, evidence, .. } = self;
         let (counts, tenants, events) = out.finish()?;
-        Ok(Assembled { events, tenants, counts, tally, longest: evidence.finish(), server_version })
+        let longest = evidence.finish(&mut tally);
+        Ok(Assembled { events, tenants, counts, tally, longest, server_version })
     }
 
     fn push_background(&mut self, entry: &LogEntry<'_>, message: Message<'_>) {

@@ -125,6 +125,8 @@ impl Reading {
                     requests.set(assembler.counts().requests());
                 }
                 Found::Skipped(reason, at) => assembler.tally().skip(reason, at),
+                Found::SqlStateInferred { is_known: true } => assembler.tally().inferred_sqlstates += 1,
+                Found::SqlStateInferred { is_known: false } => assembler.tally().unknown_sqlstates += 1,
             }
             Ok(())
         };
@@ -155,6 +157,8 @@ fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64) -> CaptureRep
         set_aside: tally.aside_by_name().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         fastest_us: counts.fastest_us,
         without_parameters: tally.without_parameters,
+        inferred_sqlstates: tally.inferred_sqlstates,
+        unknown_sqlstates: tally.unknown_sqlstates,
         unknown_zone: tally.unknown_zone,
     }
 }

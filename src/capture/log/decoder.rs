@@ -30,6 +30,10 @@ pub enum Found<'a> {
         zone_unknown: bool,
     },
     Skipped(Reason, Position),
+    /// The next entry's SQLSTATE was told by the words of its error, or could not be told and is `XX000`.
+    SqlStateInferred {
+        is_known: bool,
+    },
 }
 
 /// Hears of everything that is found.

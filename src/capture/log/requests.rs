@@ -30,6 +30,8 @@ pub struct Requests {
     /// The last parse or bind line: an error may follow instead of an execution.
     prepared: Option<Prepared>,
     slashed_names: HashSet<Box<[u8]>>,
+    /// Durations since the last statement that are of none which was logged, and the first of them.
+    unclaimed: (u64, Position),
     /// Of all sessions of the same user and database.
     evidence: Option<Rc<Evidence>>,
 }
@@ -61,9 +63,19 @@ struct Prepared {
 }
 
 impl Requests {
-    /// Shares the evidence about parameter values with other sessions of the same user and database.
+    /// Shares the evidence with other sessions of the same user and database.
     pub fn share_evidence(&mut self, evidence: Rc<Evidence>) {
         self.evidence = Some(evidence);
+    }
+
+    /// Gives the durations that no statement claimed to the evidence, but for as many as are `claimed` now.
+    fn settle_durations(&mut self, claimed: u64, tally: &mut Tally) {
+        let (count, first) = std::mem::take(&mut self.unclaimed);
+        let claimed = claimed.min(count);
+        tally.set_many_aside(Aside::ParseAndBind, claimed);
+        if let Some(evidence) = self.evidence.as_ref().filter(|_| count > claimed) {
+            evidence.note_unclaimed(count - claimed, first);
+        }
     }
 
     /// Takes the session's next entry; `message` is what the entry's message means.
@@ -108,6 +120,12 @@ impl Requests {
         }
     }
 
+    /// The session or its log has ended: gives what is still pending.
+    pub fn finish(&mut self, tally: &mut Tally, give: impl FnMut(Draft)) {
+        self.flush(give);
+        self.settle_durations(0, tally);
+    }
+
     /// Gives what is still pending: the session or its log has ended, or its next statement began.
     pub fn flush(&mut self, mut give: impl FnMut(Draft)) {
         if let Some(draft) = self.pending.take().and_then(|pending| pending.draft) {
@@ -128,6 +146,11 @@ impl Requests {
     ) {
         self.prepared = None;
         let is_extended = !matches!(sent, Ok(None));
+        // Before an execution that is logged when it begins come the durations of its Parse and its Bind.
+        self.settle_durations(if is_extended && duration_us.is_none() { 2 } else { 0 }, tally);
+        if let Some(evidence) = self.evidence.as_ref().filter(|_| duration_us.is_none()) {
+            evidence.note_beginning(sql);
+        }
         let draft = match sent {
             Err(reason) => {
                 tally.skip(reason, entry.at);
@@ -156,7 +179,10 @@ impl Requests {
                 }
             }
             None if is_parse_or_bind(entry) => tally.set_aside(Aside::ParseAndBind),
-            None => tally.skip(Reason::DurationWithoutStatement, entry.at),
+            None => {
+                let (count, first) = self.unclaimed;
+                self.unclaimed = (count + 1, if count == 0 { entry.at } else { first });
+            }
         }
     }
 

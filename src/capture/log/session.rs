@@ -118,7 +118,7 @@ impl Session {
         out: &mut Output,
     ) -> io::Result<()> {
         let mut drafts = Vec::new();
-        self.requests.flush(|draft| drafts.push(draft));
+        self.requests.finish(tally, |draft| drafts.push(draft));
         drafts.into_iter().try_for_each(|draft| self.stream.push(draft, rules, out))?;
         self.stream.flush(out)?;
         if self.stream.sequence().is_empty() {

@@ -262,6 +262,7 @@ pub fn read_bytes(format: LogFormat, prefix: &str, bytes: &[u8], piece_bytes: us
         match found {
             Found::Entry { .. } => entries += 1,
             Found::Skipped(..) => skips += 1,
+            Found::SqlStateInferred { .. } => {}
         }
         Ok(())
     };

@@ -120,6 +120,10 @@ pub struct Tally {
     aside: BTreeMap<Aside, u64>,
     /// Failed statements whose parameters no entry holds: kept as a simple query, which fails too and writes nothing.
     pub without_parameters: u64,
+    /// Errors of clients whose SQLSTATE was told by their words.
+    pub inferred_sqlstates: u64,
+    /// Errors of clients whose SQLSTATE nothing told.
+    pub unknown_sqlstates: u64,
     /// Entries in a time zone that nothing tells the offset of.
     pub unknown_zone: u64,
 }
@@ -128,6 +132,22 @@ impl Tally {
     /// Counts something that is not in the workload.
     pub fn skip(&mut self, reason: Reason, at: Position) {
         self.skipped.entry(reason).or_insert(Skipped { count: 0, first: at }).count += 1;
+    }
+
+    /// Counts several at once, the first of them here.
+    pub fn skip_many(&mut self, reason: Reason, count: u64, first: Position) {
+        if count > 0 {
+            let skipped = self.skipped.entry(reason).or_insert(Skipped { count: 0, first });
+            skipped.count += count;
+            skipped.first = skipped.first.min(first);
+        }
+    }
+
+    /// Counts several entries that are understood and no requests.
+    pub fn set_many_aside(&mut self, aside: Aside, count: u64) {
+        if count > 0 {
+            *self.aside.entry(aside).or_default() += count;
+        }
     }
 
     /// Counts an entry that is understood and no request.

@@ -242,8 +242,7 @@ fn what_is_not_whole_is_skipped_and_never_replayed() {
         .log("statement: begin; copy t (a) from STDIN csv; commit")
         .log("fastpath function call: \"lo_open\" (OID 952)")
         .log("duration: 0.1 ms")
-        .log("duration: 0.2 ms")
-        .log("statement: select 'from stdin'");
+        .log("statement: insert into t values ('from stdin')");
     let (events, Assembled { tally, .. }) = log.finish();
     assert_eq!(events.len(), 2 + 3, "a request, two COPY, opening and closing: {events:?}");
     for (reason, count) in [
@@ -251,10 +250,30 @@ fn what_is_not_whole_is_skipped_and_never_replayed() {
         (Reason::ParametersMissing, 1),
         (Reason::ParametersUnreadable, 1),
         (Reason::FastPath, 1),
-        (Reason::DurationWithoutStatement, 1),
     ] {
         assert_eq!(tally.skipped(reason), count, "{reason:?}");
     }
+}
+
+/// A prefix without `%i` does not say what a process was doing.
+#[test]
+fn durations_of_parse_and_bind_are_no_lost_statements() {
+    let parse_bind_execute = |log: &mut Log, sql: &'static str| {
+        log.tag(b"").log("duration: 0.1 ms").log("duration: 0.2 ms").log(sql).log("duration: 0.3 ms");
+    };
+    // log_statement = mod with log_duration: of what is logged when it begins, all is known.
+    let mut log = Log::new(&["database"]);
+    parse_bind_execute(&mut log, "execute <unnamed>: insert into t values (1)");
+    log.log("duration: 0.4 ms");
+    let (_, assembled) = log.finish();
+    assert_eq!(assembled.tally.skipped(Reason::DurationWithoutStatement), 1);
+    // log_statement = all: a session that only prepared something lost nothing.
+    let mut log = Log::new(&["database"]);
+    log.process(8).tag(b"").log("duration: 0.1 ms").log("duration: 0.1 ms").log("duration: 0.1 ms").process(7);
+    parse_bind_execute(&mut log, "execute <unnamed>: select 1");
+    let (_, assembled) = log.finish();
+    assert!(assembled.tally.skipped_by_name().is_empty());
+    assert!(assembled.tally.aside_by_name().contains(&("parse and bind", 5)));
 }
 
 #[test]

@@ -309,12 +309,20 @@ impl Waiting {
         let text = |range: &Range<usize>| Cow::Borrowed(&self.buffer[range.clone()]);
         let (message, context) = (text(&self.message), text(&self.context));
         let is_error = matches!(severity, Severity::Error { .. });
-        let sqlstate = self.sqlstate.or_else(|| is_error.then(|| sqlstates::of(&message, &context)));
+        let background = !self.is_client.unwrap_or(is_error && !self.query.is_empty());
+        let mut sqlstate = self.sqlstate;
+        if sqlstate.is_none() && is_error {
+            let inferred = sqlstates::of(&message, &context);
+            sqlstate = Some(inferred.unwrap_or(SqlState::INTERNAL_ERROR));
+            if !background {
+                give(Found::SqlStateInferred { is_known: inferred.is_some() })?;
+            }
+        }
         let entry = LogEntry {
             at: self.at,
             time_us: self.time_us,
             session,
-            background: !self.is_client.unwrap_or(is_error && !self.query.is_empty()),
+            background,
             user: text(&self.user),
             database: text(&self.database),
             application_name: text(&self.application_name),
