@@ -3,6 +3,7 @@
 //! Gives the error type only. Must not print a statement or a parameter value.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::workload::WriteError;
 
@@ -60,6 +61,44 @@ pub enum CaptureError {
          hint: capture where the traffic is not encrypted, with whole packets (tcpdump -s 0), or use capture proxy"
     )]
     NoConversation { packets: u64, seen: String },
+    #[error("could not start the proxy: {source}")]
+    ProxyStart { source: io::Error },
+    #[error(
+        "could not listen on {address}: {source}\n\
+         hint: give --listen an address of this machine that nothing else listens on"
+    )]
+    Listen { address: String, source: io::Error },
+    #[error("the proxy would be its own upstream at {address}\nhint: give --upstream the server's address")]
+    ProxyOfItself { address: String },
+    #[error(
+        "the journal \"{0}\" is there already\n\
+         detail: a proxy that writes the same workload is running, or was killed\n\
+         hint: if it was killed, make a workload of what it recorded: pgrehearse workload repair {0} -o OUT, then remove it",
+        journal.display()
+    )]
+    JournalExists { journal: PathBuf },
+    #[error(
+        "could not create the journal \"{}\": {source}\nhint: it stands beside the output, so -o must be in a directory that can be written",
+        journal.display()
+    )]
+    JournalCreate { journal: PathBuf, source: io::Error },
+    #[error("\"{file}\" is no journal of a proxy")]
+    NotJournal { file: String },
+    #[error("the output would overwrite the journal \"{file}\"\nhint: give the output another name")]
+    OutputIsInput { file: String },
+    /// `seen` says what was relayed instead, `hint` what to do about it.
+    #[error("no statement was relayed on {connections} connections\ndetail: {seen}\nhint: {hint}")]
+    NothingRelayed { connections: u64, seen: String, hint: &'static str },
+    /// Somebody wanted the making of the workload to end.
+    #[error("interrupted")]
+    Stopped,
+    /// All that was relayed is still in the journal.
+    #[error(
+        "could not make a workload of what was relayed\n\
+         hint: the journal is left: pgrehearse workload repair {} -o OUT makes the workload",
+        journal.display()
+    )]
+    JournalLeft { journal: PathBuf, source: Box<CaptureError> },
     #[error("more than {limit} log files")]
     TooManyFiles { limit: usize },
     #[error("could not write a temporary file beside the output: {source}")]

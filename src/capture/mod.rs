@@ -7,6 +7,7 @@ mod event;
 pub mod log;
 mod output;
 pub mod pcap;
+pub mod proxy;
 mod report;
 mod sequence;
 mod session;

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::proxy::CaptureProxy;
 use super::tenants::TenantArgs;
 use super::workload::{MergeArgs, PeakArgs, RepairArgs, SliceArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,7 +29,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Turn server logs into a workload
+    /// Turn server logs, network captures or live traffic into a workload
     #[command(subcommand)]
     Capture(Capture),
     /// Look at a workload file
@@ -53,6 +54,7 @@ pub enum Capture {
     Log(CaptureLog),
     /// Capture from network captures: pcap and pcapng, any port, as tcpdump writes them
     Pcap(CapturePcap),
+    Proxy(CaptureProxy),
 }
 
 #[derive(Debug, Args)]

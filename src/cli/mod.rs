@@ -8,6 +8,7 @@ mod check;
 mod judge;
 mod pcap;
 mod postgres;
+mod proxy;
 mod run;
 mod show;
 mod tenants;
@@ -57,6 +58,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Postgres(command) => postgres::carry_out(command),
         Command::Capture(args::Capture::Log(typed)) => capture::carry_out(typed),
         Command::Capture(args::Capture::Pcap(typed)) => pcap::carry_out(typed),
+        Command::Capture(args::Capture::Proxy(typed)) => proxy::carry_out(typed),
     }
 }
 

@@ -13,6 +13,7 @@ mod executions;
 mod external;
 mod inputs;
 mod plans;
+mod proxy;
 mod scenarios;
 mod server;
 mod sniffer;

@@ -2,20 +2,24 @@
 //!
 //! Takes what was typed; prints what was kept and what was lost. Must not know how damage is found.
 
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 
 use super::super::{Ended, show};
+use crate::capture::proxy::{Decoded, JournalOptions, decode, is_journal};
 use crate::reshape::repair::repair;
+use crate::tenant::Rules;
 use crate::words::exit::ExitCode;
 use crate::words::time::format_duration;
 use crate::workload::Salvaged;
 
-/// Make a whole workload of what stands in a truncated or damaged one.
+/// Make a whole workload of what stands in a truncated or damaged one, or in the journal of a killed proxy
 #[derive(Debug, Args)]
 pub struct RepairArgs {
-    /// The damaged workload; it stays as it is
+    /// The damaged workload, or the journal (OUT.journal); it stays as it is
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The workload to write; a name that ends in .zst is compressed
@@ -25,8 +29,30 @@ pub struct RepairArgs {
 
 /// Carries out `workload repair`.
 pub(super) fn carry_out(typed: &RepairArgs) -> Ended {
-    show::result(&text(&repair(&typed.file, &typed.output)?));
+    let text = match is_journal(&typed.file)? {
+        true => journal_text(&repair_journal(&typed.file, &typed.output)?),
+        false => text(&repair(&typed.file, &typed.output)?),
+    };
+    show::result(&text);
     Ok(ExitCode::Passed)
+}
+
+/// Tenants are taken from databases; `workload retag` finds them anew.
+fn repair_journal(journal: &Path, output: &Path) -> Result<Decoded, Box<dyn Error>> {
+    let tenant_rules = Rules::parse(["database"])?;
+    let (journal, output) = (journal.to_owned(), output.to_owned());
+    Ok(decode(&JournalOptions { journal, output, tenant_rules, tenants: None }, 0, &AtomicBool::new(false))?)
+}
+
+fn journal_text(decoded: &Decoded) -> String {
+    let mut text = decoded.report.to_string();
+    if decoded.torn_bytes > 0 {
+        text.push_str(&format!(
+            "note: the last {} bytes at the end of the journal are no whole batch and were left out\n",
+            decoded.torn_bytes
+        ));
+    }
+    text
 }
 
 fn text(salvaged: &Salvaged) -> String {

@@ -1,0 +1,114 @@
+//! `capture proxy`: live traffic into a workload.
+//!
+//! Takes what was typed; says on stderr where it listens and what goes wrong, shows how far it is where that is a
+//! terminal, and on stdout what was captured. Must not know how anything is relayed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::tenants::TenantArgs;
+use super::{Ended, show};
+use crate::capture::proxy::{self, JournalOptions, News, Progress, ProxyOptions, journal_path, parse_address, run};
+use crate::net::{Address, Target, Tls};
+use crate::words::exit::ExitCode;
+
+/// Capture live traffic: relay it between clients and a server, untouched, and record it until ctrl-C or SIGTERM
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct CaptureProxy {
+    /// Where clients connect: HOST:PORT, [IPv6]:PORT, a PORT of the loopback, or /DIRECTORY/.s.PGSQL.PORT
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    listen: Address,
+    /// The server, written in the same way
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    upstream: Address,
+    /// The workload to write; a name that ends in .zst is compressed. OUT.journal stands beside it meanwhile
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// Connections at a time; further ones are told that there are too many
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    #[command(flatten)]
+    tenants: TenantArgs,
+}
+
+const AFTER_HELP: &str = "\
+What is relayed goes into OUT.journal within a second, passwords blanked; the workload is made of it at the end. If the proxy
+is killed, \"workload repair OUT.journal -o OUT\" makes it. If the disk is full, traffic goes on, and what could not be recorded
+is counted. A second ctrl-C leaves at once and keeps the journal.";
+
+/// Carries out `capture proxy`.
+pub(super) fn carry_out(typed: CaptureProxy) -> Ended {
+    let (tenant_rules, tenants) = typed.tenants.read()?;
+    let options = ProxyOptions {
+        listen: typed.listen,
+        upstream: Target { address: typed.upstream, tls: Tls::DISABLED },
+        connections_max: typed.max_connections as usize,
+        journal: JournalOptions { journal: journal_path(&typed.output), output: typed.output, tenant_rules, tenants },
+    };
+    let bar = bar();
+    let ended = run(&options, &mut |news| tell(&bar, news));
+    bar.finish_and_clear();
+    match ended? {
+        proxy::Ended::Captured(decoded) => {
+            show::result(&decoded.report.to_string());
+            Ok(ExitCode::Passed)
+        }
+        proxy::Ended::Left { journal } => {
+            let journal = journal.display();
+            show::progress(&format!(
+                "left at once; what was recorded stands in {journal}\n\
+                 hint: pgrehearse workload repair {journal} -o OUT makes a workload of it"
+            ));
+            Ok(ExitCode::Interrupted)
+        }
+    }
+}
+
+fn tell(bar: &ProgressBar, news: News) {
+    let line = match news {
+        News::Progress(progress) => return bar.set_message(progress_text(&progress)),
+        News::Listening { address, upstream } => format!("listening on {address}, upstream {upstream}; ctrl-C ends"),
+        News::UpstreamSilent { upstream, reason } => {
+            format!("note: {upstream} does not answer yet: {reason}\nhint: clients are told so until it does")
+        }
+        News::FewerConnections { wanted, allowed } => format!(
+            "note: {allowed} connections at a time instead of {wanted}: no more files may be open\n\
+             hint: raise the limit of open files (ulimit -n)"
+        ),
+        News::RecordingFailed { journal, error } => format!(
+            "warning: could not write {}: {error}\n\
+             detail: traffic goes on; what cannot be recorded is counted\n\
+             hint: make room; it is tried again every second",
+            journal.display()
+        ),
+        News::RecordingMended => "the journal can be written again".to_owned(),
+        News::Draining { signal, open } => {
+            format!("{signal}: no new connections; {open} open ones end when they are at rest, or in 5 s")
+        }
+        News::Decoding => "writing the workload".to_owned(),
+    };
+    bar.suspend(|| show::progress(&line));
+}
+
+fn progress_text(progress: &Progress) -> String {
+    let Progress { open, opened, relayed_bytes, lost_bytes } = progress;
+    let mut text = format!("{open} connections, {opened} in all, {} relayed", HumanBytes(*relayed_bytes));
+    if *lost_bytes > 0 {
+        text.push_str(&format!(", {} not recorded", HumanBytes(*lost_bytes)));
+    }
+    text
+}
+
+/// A line on stderr; indicatif hides it where that is no terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
