@@ -11,8 +11,10 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::tenants::TenantArgs;
 use super::{Ended, show};
-use crate::capture::proxy::{self, JournalOptions, News, Progress, ProxyOptions, journal_path, parse_address, run};
-use crate::net::{Address, Target, Tls};
+use crate::capture::proxy::{
+    self, Encryption, JournalOptions, News, Progress, ProxyOptions, journal_path, parse_address, run,
+};
+use crate::net::{Address, Identity, SslMode, Target, Tls};
 use crate::words::exit::ExitCode;
 
 /// Capture live traffic: relay it between clients and a server, untouched, and record it until ctrl-C or SIGTERM
@@ -31,6 +33,21 @@ pub struct CaptureProxy {
     /// Connections at a time; further ones are told that there are too many
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
+    /// Show clients this certificate (PEM, its issuers behind it): TLS ends at the proxy, so that what is said can be read.
+    /// With the server's own certificate, clients notice no difference
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// TLS to the server, as libpq names it: disable, prefer, require, verify-ca or verify-full [default: prefer with
+    /// --tls-cert]. Without --tls-cert, clients are told that there is no TLS; without both, what they agree on with the
+    /// server passes through
+    #[arg(long, value_name = "MODE")]
+    sslmode: Option<SslMode>,
+    /// Root certificates for --sslmode (PEM) [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    sslrootcert: Option<PathBuf>,
     #[command(flatten)]
     tenants: TenantArgs,
 }
@@ -38,14 +55,25 @@ pub struct CaptureProxy {
 const AFTER_HELP: &str = "\
 What is relayed goes into OUT.journal within a second, passwords blanked; the workload is made of it at the end. If the proxy
 is killed, \"workload repair OUT.journal -o OUT\" makes it. If the disk is full, traffic goes on, and what could not be recorded
-is counted. A second ctrl-C leaves at once and keeps the journal.";
+is counted. A second ctrl-C leaves at once and keeps the journal.
+
+SCRAM passwords pass through. Channel binding ties them to the certificate: with the server's own certificate at the proxy it
+works; with another one, clients with TLS need channel_binding=disable. For clients without TLS to a server with TLS, the proxy
+takes SCRAM-SHA-256-PLUS off the server's offer, the one place where it changes what is said. Client certificates do not pass.";
 
 /// Carries out `capture proxy`.
 pub(super) fn carry_out(typed: CaptureProxy) -> Ended {
     let (tenant_rules, tenants) = typed.tenants.read()?;
+    let identity = typed.tls_cert.zip(typed.tls_key).map(|(certificate, key)| Identity::read(&certificate, &key));
+    let (encryption, sslmode) = match (identity.transpose()?, typed.sslmode) {
+        (None, None) => (Encryption::PassedOn, SslMode::Disable),
+        (identity, sslmode) => (Encryption::Answered(identity), sslmode.unwrap_or_default()),
+    };
+    let tls = Tls::new(sslmode, typed.sslrootcert.as_deref())?;
     let options = ProxyOptions {
         listen: typed.listen,
-        upstream: Target { address: typed.upstream, tls: Tls::DISABLED },
+        upstream: Target { address: typed.upstream, tls },
+        encryption,
         connections_max: typed.max_connections as usize,
         journal: JournalOptions { journal: journal_path(&typed.output), output: typed.output, tenant_rules, tenants },
     };
@@ -55,6 +83,9 @@ pub(super) fn carry_out(typed: CaptureProxy) -> Ended {
     match ended? {
         proxy::Ended::Captured(decoded) => {
             show::result(&decoded.report.to_string());
+            if decoded.is_encrypted {
+                show::progress("hint: with --tls-cert and --tls-key the proxy can read what is encrypted");
+            }
             Ok(ExitCode::Passed)
         }
         proxy::Ended::Left { journal } => {

@@ -143,7 +143,7 @@ async fn secure(mut tcp: TcpStream, host: &str, tls: &Tls) -> Result<Stream, Dia
     let name = ServerName::try_from(host.to_owned())
         .map_err(|error| DialError::Handshake(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let stream = TlsConnector::from(config.clone()).connect(name, tcp).await.map_err(DialError::Handshake)?;
-    Ok(Stream::Tls(Box::new(stream)))
+    Ok(Stream::Tls(Box::new(stream.into())))
 }
 
 #[cfg(test)]

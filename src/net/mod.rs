@@ -1,10 +1,11 @@
-//! Floor 2: streams to servers: addresses, DSNs, passwords, and how a connection is dialled.
+//! Floor 2: streams to servers: addresses, DSNs, passwords, and how a connection is dialled; and from clients.
 //!
 //! [`Dsn`] reads what a person wrote, [`Target`] is where a server listens, [`dial`] opens a [`Stream`] to it, with TLS
-//! where asked. Nothing here speaks PostgreSQL beyond the one byte that answers an SSLRequest.
+//! where asked; an [`Identity`] is what a client with TLS is shown. Nothing here speaks PostgreSQL beyond the one byte that answers an SSLRequest.
 
 mod dial;
 mod dsn;
+mod identity;
 pub mod password;
 mod secret;
 mod stream;
@@ -12,6 +13,7 @@ mod tls;
 
 pub use dial::{Address, DialError, Target, dial};
 pub use dsn::{Dsn, DsnError};
+pub use identity::{Identity, IdentityError};
 pub use secret::Secret;
 pub use stream::Stream;
 pub use tls::{SslMode, Tls, TlsError};

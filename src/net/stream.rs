@@ -9,14 +9,21 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
-/// A connected stream to a server.
+/// A connected stream, to a server or from a client.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whether what is said is encrypted on its way.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
 }
 
 macro_rules! forward {

@@ -3,18 +3,12 @@
 //! The certificates in `test_certificates` are valid for a hundred years; nothing but these tests knows their keys.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
-use super::{Address, DialError, SslMode, Stream, Target, Tls, dial};
+use super::{Address, DialError, Identity, SslMode, Stream, Target, Tls, dial};
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -24,21 +18,14 @@ fn certificate(name: &str) -> PathBuf {
 
 /// Answers one SSLRequest with `S`, shakes hands and says hello. Gives the port.
 async fn tls_server() -> u16 {
-    let chain = CertificateDer::pem_file_iter(certificate("server.pem")).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
+    let identity = Identity::read(&certificate("server.pem"), &certificate("server.key")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         let (mut client, _) = listener.accept().await.unwrap();
         client.read_exact(&mut [0; 8]).await.unwrap();
         client.write_all(b"S").await.unwrap();
-        if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(client).await {
+        if let Ok(mut stream) = identity.accept(client).await {
             stream.write_all(b"hello").await.unwrap();
         }
     });

@@ -5,3 +5,4 @@ mod clients;
 mod ends;
 mod faults;
 mod running;
+mod tls;

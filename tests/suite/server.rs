@@ -3,7 +3,8 @@
 //! Takes settings and gives its programs, run as its account, and what psql answers. The administrator is `admin`.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::chown;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,10 +33,29 @@ impl Server {
         Self::create(major, password, settings)
     }
 
+    /// A server of these programs that asks for passwords and shows the tests' certificate, copied to `keys`.
+    pub fn start_with_tls(bin: PathBuf, password: &str, keys: &Path) -> Self {
+        let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/net/test_certificates");
+        for name in ["server.pem", "server.key"] {
+            std::fs::copy(certificates.join(name), keys.join(name)).unwrap();
+            std::fs::set_permissions(keys.join(name), Permissions::from_mode(0o600)).unwrap();
+            give(&keys.join(name));
+        }
+        give(keys);
+        let file = |name: &str| keys.join(name).display().to_string();
+        let (certificate, key) = (file("server.pem"), file("server.key"));
+        let settings = format!("ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'");
+        Self::create_with(bin, password, &settings)
+    }
+
     fn create(major: &str, password: &str, settings: &str) -> Self {
         let installed = program().args(["postgres", "install", major]).output().unwrap();
         let said = String::from_utf8(installed.stdout).unwrap();
         let bin = PathBuf::from(said.trim().rsplit_once(" in ").expect("where PostgreSQL is").1);
+        Self::create_with(bin, password, settings)
+    }
+
+    fn create_with(bin: PathBuf, password: &str, settings: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { dir: tempfile::tempdir().unwrap(), bin, port, password: password.to_owned() };
         server.give(server.dir.path());
@@ -62,9 +82,7 @@ impl Server {
 
     /// Makes a file or directory the account's own.
     pub fn give(&self, path: &Path) {
-        if is_root() {
-            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
+        give(path);
     }
 
     /// Runs one of the server's programs in its directory, as its account, to a good end.
@@ -108,6 +126,12 @@ impl Drop for Server {
         if self.path("data/postmaster.pid").exists() {
             self.program("pg_ctl", &["stop", "-D", "data", "-m", "immediate"]);
         }
+    }
+}
+
+fn give(path: &Path) {
+    if is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
 }
 

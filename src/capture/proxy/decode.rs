@@ -33,6 +33,8 @@ pub struct Decoded {
     pub report: CaptureReport,
     /// Bytes at the end of the journal that are no whole batch and were left out.
     pub torn_bytes: u64,
+    /// Whether sessions were encrypted between client and server.
+    pub is_encrypted: bool,
 }
 
 /// Whether the file is a proxy's journal.
@@ -97,7 +99,7 @@ pub fn decode(options: &JournalOptions, given_up_bytes: u64, stop: &AtomicBool) 
         },
     };
     let report = conclusion.write(shared, options.tenants.as_ref(), &options.output, nothing)?;
-    Ok(Decoded { report, torn_bytes: reader.torn_bytes })
+    Ok(Decoded { report, torn_bytes: reader.torn_bytes, is_encrypted })
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {

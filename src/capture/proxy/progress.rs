@@ -24,6 +24,8 @@ pub(super) struct Counters {
     pub relayed_bytes: AtomicU64,
     /// Connections that were turned away since there were too many.
     pub turned_away: AtomicU64,
+    /// Connections whose client did not come to its first message.
+    pub ungreeted: AtomicU64,
     /// Connections for which the upstream could not be reached.
     pub unreached: AtomicU64,
 }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use super::super::error::CaptureError;
 use super::decode::{Decoded, JournalOptions, decode};
 use super::endpoint::Listening;
+use super::greeting::Encryption;
 use super::journal::JournalWriter;
 use super::progress::{Counters, News, Stage};
 use super::recorder::{Recorded, RecorderNews, record};
@@ -52,6 +53,7 @@ const FILE_SIZE_SIGNAL: i32 = 25;
 pub struct ProxyOptions {
     pub listen: Address,
     pub upstream: Target,
+    pub encryption: Encryption,
     pub connections_max: usize,
     /// The journal stands beside the output.
     pub journal: JournalOptions,
@@ -192,8 +194,8 @@ impl Running {
             let tap = Arc::clone(&tap);
             thread("recorder", move || record(&tap, journal, &sender))?
         };
-        let upstream = options.upstream.clone();
-        let place = Arc::new(Workplace { upstream, connections_max, tap, counters: Counters::default() });
+        let (upstream, encryption) = (options.upstream.clone(), options.encryption.clone());
+        let place = Arc::new(Workplace { upstream, encryption, connections_max, tap, counters: Counters::default() });
         let stage = watch::Sender::new(Stage::Running);
         let count = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
         let mut workers = Vec::new();
@@ -266,6 +268,7 @@ impl Stopped {
         let counters = &self.place.counters;
         let counted = [
             ("connection turned away: too many at a time", counters.turned_away.load(Ordering::Relaxed)),
+            ("connection that did not come to its first message", counters.ungreeted.load(Ordering::Relaxed)),
             ("connection for which the upstream was not reached", counters.unreached.load(Ordering::Relaxed)),
             ("time that the journal could not be written", self.recorded.failures),
         ];

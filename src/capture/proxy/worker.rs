@@ -13,15 +13,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::super::wire::Side;
 use super::endpoint::Acceptor;
+use super::greeting::{Encryption, Greeted, greet, read_offer};
 use super::progress::{Counters, Stage};
 use super::relay::Relay;
-use super::tap::Tap;
-use crate::net::{Stream, Target, dial};
+use super::tap::{ConnectionTap, Tap};
+use crate::net::{DialError, Stream, Target, dial};
 use crate::pgwire::serve;
 
 /// Until the upstream has taken a connection, TLS included.
 const DIAL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Until a client has said who it is, and until the server has answered that: its authentication_timeout by default.
+const GREETING_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Until a client that is turned away has said its first and heard why.
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(2);
@@ -36,6 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Workplace {
     pub upstream: Target,
+    pub encryption: Encryption,
     pub connections_max: u64,
     pub tap: Arc<Tap>,
     pub counters: Counters,
@@ -103,28 +109,68 @@ async fn connection(place: Arc<Workplace>, client: Stream, mut stage: watch::Rec
     if open > place.connections_max {
         counters.turned_away.fetch_add(1, Ordering::Relaxed);
         let text = format!("the proxy of pgrehearse takes no more than {} connections", place.connections_max);
-        return refuse(client, "53300", &text).await;
+        return refuse(client, true, "53300", &text).await;
     }
     let tap = place.tap.connection();
+    let Encryption::Answered(identity) = &place.encryption else {
+        return match dial(&place.upstream, DIAL_DEADLINE).await {
+            Ok(server) => Relay::new(client, server, tap, counters).run(&mut stage).await,
+            Err(error) => not_reached(client, true, &error, counters).await,
+        };
+    };
+    let Ok(Ok(greeted)) = tokio::time::timeout(GREETING_DEADLINE, greet(client, identity.as_ref())).await else {
+        counters.ungreeted.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     match dial(&place.upstream, DIAL_DEADLINE).await {
-        Ok(server) => Relay::new(client, server, tap, counters).run(&mut stage).await,
-        Err(error) => {
-            counters.unreached.fetch_add(1, Ordering::Relaxed);
-            let reason = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            let text = format!("the proxy of pgrehearse could not reach the server: {error}{reason}");
-            refuse(client, "08001", &text).await;
-        }
+        Ok(server) => relay_greeted(greeted, server, tap, counters, &mut stage).await,
+        Err(error) => not_reached(greeted.client, false, &error, counters).await,
     }
 }
 
-/// Tells a client why it is turned away, as a server would.
-async fn refuse(mut client: Stream, sqlstate: &str, text: &str) {
+/// Passes on a client's first message, and what the server offers then, and relays the rest.
+async fn relay_greeted(
+    greeted: Greeted,
+    mut server: Stream,
+    mut tap: ConnectionTap,
+    counters: &Counters,
+    stage: &mut watch::Receiver<Stage>,
+) {
+    let Greeted { mut client, first, is_cancel } = greeted;
+    let beginning = async {
+        tap.said(Side::Client, &first);
+        server.write_all(&first).await?;
+        server.flush().await?;
+        if server.is_tls() && !client.is_tls() && !is_cancel {
+            let offer = read_offer(&mut server).await?;
+            tap.said(Side::Server, &offer);
+            client.write_all(&offer).await?;
+            client.flush().await?;
+        }
+        io::Result::Ok(())
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(GREETING_DEADLINE, beginning).await {
+        Relay::new(client, server, tap, counters).run(stage).await;
+    }
+}
+
+async fn not_reached(client: Stream, is_unheard: bool, error: &DialError, counters: &Counters) {
+    counters.unreached.fetch_add(1, Ordering::Relaxed);
+    let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    let text = format!("the proxy of pgrehearse could not reach the server: {error}{reason}");
+    refuse(client, is_unheard, "08001", &text).await;
+}
+
+/// Tells a client why it is turned away, as a server would; `is_unheard` if it may have said something that was not read.
+async fn refuse(mut client: Stream, is_unheard: bool, sqlstate: &str, text: &str) {
     let mut answer = BytesMut::new();
     serve::error_response(&mut answer, "FATAL", sqlstate, text);
     let telling = async {
         // With its first message unread, closing would reset the connection and take the answer with it.
         let mut first = [0; 1024];
-        let _ = client.read(&mut first).await?;
+        if is_unheard {
+            let _ = client.read(&mut first).await?;
+        }
         client.write_all(&answer).await?;
         client.shutdown().await?;
         while client.read(&mut first).await? > 0 {}
