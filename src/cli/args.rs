@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::proxy::CaptureProxy;
 use super::tenants::TenantArgs;
-use super::workload::{MergeArgs, PeakArgs, RepairArgs, SliceArgs};
+use super::workload::{CatArgs, InfoArgs, MergeArgs, PeakArgs, RepairArgs, SliceArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -32,7 +32,7 @@ pub enum Command {
     /// Turn server logs, network captures or live traffic into a workload
     #[command(subcommand)]
     Capture(Capture),
-    /// Look at a workload file
+    /// Look at workloads, and make others of them
     #[command(subcommand)]
     Workload(Workload),
     /// Validate a scenario and print the resolved plan; starts nothing
@@ -104,15 +104,8 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Workload {
-    /// Sessions, statements, tenants, rate, classes and what was skipped
-    Info {
-        /// The workload
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Info(InfoArgs),
+    Cat(CatArgs),
     Slice(SliceArgs),
     Peak(PeakArgs),
     Merge(MergeArgs),

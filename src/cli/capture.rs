@@ -3,11 +3,8 @@
 //! Takes what was typed; shows how far it is where stderr is a terminal, and what was captured and what was skipped on
 //! stdout. Must not know any log format.
 
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use super::args;
+use super::progress::bar;
 use super::{Ended, show};
 use crate::capture::log::{CaptureOptions, LinePrefix, LogFormat, capture};
 use crate::words::exit::ExitCode;
@@ -35,14 +32,4 @@ pub(super) fn carry_out(typed: args::CaptureLog) -> Ended {
     bar.finish_and_clear();
     show::result(&report?.to_string());
     Ok(ExitCode::Passed)
-}
-
-/// A bar on stderr; indicatif hides it where that is no terminal.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
-    if let Ok(style) = ProgressStyle::with_template("{bytes}/{total_bytes} {bar:30} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

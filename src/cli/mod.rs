@@ -8,6 +8,7 @@ mod check;
 mod judge;
 mod pcap;
 mod postgres;
+mod progress;
 mod proxy;
 mod run;
 mod show;

@@ -79,6 +79,11 @@ pub fn result(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Standard output for results that are written as they come; the caller flushes it.
+pub fn results() -> impl Write {
+    std::io::BufWriter::new(std::io::stdout().lock())
+}
+
 fn write_stderr(text: &str) {
     // Nothing can be done about a closed stderr.
     let _ = std::io::stderr().lock().write_all(without_os_numbers(text).as_bytes());

@@ -22,6 +22,8 @@ pub enum ReshapeError {
         file.display()
     )]
     SameFile { file: PathBuf },
+    #[error("could not use a temporary file beside the output: {source}")]
+    Temporary { source: std::io::Error },
     /// What was asked for cannot be done with this workload.
     #[error("{primary}\nhint: {hint}")]
     Asked { primary: String, hint: String },

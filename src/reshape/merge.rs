@@ -5,13 +5,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::ReshapeError;
 use super::moment::{rfc3339, started_us};
 use super::rewrite::{Origin, Rewriter, Unchanged};
-use crate::workload::Reader;
 use crate::workload::record::{End, Header, Record, VERSION};
+use crate::workload::{Input, Reader};
 
 /// How the clocks of the inputs fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +27,21 @@ pub enum Align {
 ///
 /// # Errors
 /// An input is damaged, there are more sources than a request can refer to, or the output cannot be written.
-pub fn merge(inputs: &[PathBuf], output: &Path, align: Align) -> Result<End, ReshapeError> {
+pub fn merge<'a, I: Into<Input<'a>>>(
+    inputs: impl IntoIterator<Item = I>,
+    output: &Path,
+    align: Align,
+) -> Result<End, ReshapeError> {
+    let inputs: Vec<Input<'a>> = inputs.into_iter().map(Into::into).collect();
     let mut opened = Vec::new();
-    for path in inputs {
-        let reader = Reader::open(path)?;
+    for input in &inputs {
+        let reader = Reader::open(*input)?;
         let started_us = started_us(reader.header())?;
         opened.push((reader, started_us));
     }
     let started_us = opened.iter().map(|(_, started_us)| *started_us).min().unwrap_or(0);
     let header = united_header(&opened, started_us)?;
-    let paths: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+    let paths: Vec<&Path> = inputs.iter().map(|input| input.path()).collect();
     let mut rewriter = Rewriter::create(output, &paths, &header)?;
     let mut first_source = 0_u16;
     let mut merging = Vec::new();
@@ -47,7 +52,7 @@ pub fn merge(inputs: &[PathBuf], output: &Path, align: Align) -> Result<End, Res
             Align::Time => u64::try_from(own_us.saturating_sub(started_us)).unwrap_or(0),
             Align::Start => 0,
         };
-        merging.push(Input { reader, origin: Origin::among_others(first_source), shift_us, next: None });
+        merging.push(Merging { reader, origin: Origin::among_others(first_source), shift_us, next: None });
         first_source += sources;
     }
     let mut order = BinaryHeap::new();
@@ -64,7 +69,7 @@ pub fn merge(inputs: &[PathBuf], output: &Path, align: Align) -> Result<End, Res
     rewriter.finish()
 }
 
-struct Input {
+struct Merging {
     reader: Reader,
     origin: Origin,
     shift_us: u64,
@@ -72,7 +77,7 @@ struct Input {
     next: Option<Record>,
 }
 
-impl Input {
+impl Merging {
     /// Reads up to the next event, and gives its moment on the common clock.
     fn advance(&mut self, rewriter: &mut Rewriter) -> Result<Option<u64>, ReshapeError> {
         while let Some((_, mut record)) = self.reader.next_record()? {

@@ -4,11 +4,10 @@
 //! the seconds of the window. Must not know how a window is cut out.
 
 use std::collections::VecDeque;
-use std::path::Path;
 
 use super::error::ReshapeError;
-use crate::workload::Reader;
 use crate::workload::record::Record;
+use crate::workload::{Input, Reader};
 
 /// What makes a window busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ impl Peak {
 ///
 /// # Errors
 /// The workload is damaged or holds nothing to measure.
-pub fn find_peak(input: &Path, seconds: u64, measure: Measure) -> Result<Peak, ReshapeError> {
+pub fn find_peak<'a>(input: impl Into<Input<'a>>, seconds: u64, measure: Measure) -> Result<Peak, ReshapeError> {
     let mut reader = Reader::open(input)?;
     let mut sliding = Sliding::new(seconds);
     let mut span_us = 0;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::error::ReshapeError;
 use crate::workload::record::{End, Header, Message, Record, Sent, Skipped, SqlRef, Tenant, WireMessage};
-use crate::workload::{Reader, Statement, Writer};
+use crate::workload::{Input, Reader, Statement, Writer};
 
 /// What becomes of records on their way. Everything stays as it is where nothing else is said.
 pub trait Edit {
@@ -27,6 +27,15 @@ pub trait Edit {
     /// As the edit defines.
     fn tenant(&mut self, tenant: &Tenant) -> Result<Tenant, ReshapeError> {
         Ok(tenant.clone())
+    }
+
+    /// The tenant behind the number that an event has when [`Edit::event`] has given it: one of the input's, unless the
+    /// edit has numbers of its own. Asked once for each number.
+    ///
+    /// # Errors
+    /// As the edit defines.
+    fn numbered_tenant(&mut self, id: u32, reader: &Reader) -> Result<Option<Tenant>, ReshapeError> {
+        reader.tenant(id).map(|tenant| self.tenant(tenant)).transpose()
     }
 
     /// The event that is written in the place of this one, or none. References are the input's: `reader` resolves them.
@@ -236,8 +245,7 @@ impl Rewriter {
         if let Some(known) = origin.tenants.get(&id) {
             return Ok(*known);
         }
-        let Some(tenant) = reader.tenant(id) else { return Ok(id) };
-        let tenant = edit.tenant(tenant)?;
+        let Some(tenant) = edit.numbered_tenant(id, reader)? else { return Ok(id) };
         let next = u32::try_from(self.tenants.len()).unwrap_or(u32::MAX);
         let number = *self.tenants.entry(tenant.name.clone()).or_insert(next);
         if number == next {
@@ -252,14 +260,15 @@ impl Rewriter {
 ///
 /// # Errors
 /// As [`Rewriter::create`] and [`Rewriter::copy`]; whatever is wrong with the input.
-pub fn rewrite(
-    input: &Path,
+pub fn rewrite<'a>(
+    input: impl Into<Input<'a>>,
     output: &Path,
     header: impl FnOnce(&Header) -> Header,
     edit: &mut dyn Edit,
 ) -> Result<End, ReshapeError> {
+    let input = input.into();
     let mut reader = Reader::open(input)?;
-    let mut rewriter = Rewriter::create(output, &[input], &header(reader.header()))?;
+    let mut rewriter = Rewriter::create(output, &[input.path()], &header(reader.header()))?;
     let mut origin = Origin::alone();
     while let Some((_, record)) = reader.next_record()? {
         rewriter.copy(record, &reader, &mut origin, edit)?;
@@ -302,4 +311,4 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

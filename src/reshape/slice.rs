@@ -13,8 +13,8 @@ use super::error::ReshapeError;
 use super::moment::{Moment, rfc3339, started_us};
 use super::rewrite::{Origin, Rewriter, Unchanged};
 use crate::objective::Pattern;
-use crate::workload::Reader;
 use crate::workload::record::{End, Header, Open, Record, Request};
+use crate::workload::{Input, Reader};
 
 /// Requests of a session whose fate is remembered for the COPY data that follows them.
 const FATES_MAX: usize = 16;
@@ -50,7 +50,12 @@ pub struct SliceReport {
 ///
 /// # Errors
 /// The workload is damaged, nothing of it is selected, or the output cannot be written.
-pub fn slice(input: &Path, output: &Path, selection: &Selection) -> Result<SliceReport, ReshapeError> {
+pub fn slice<'a>(
+    input: impl Into<Input<'a>>,
+    output: &Path,
+    selection: &Selection,
+) -> Result<SliceReport, ReshapeError> {
+    let input = input.into();
     let mut reader = Reader::open(input)?;
     let started_us = started_us(reader.header())?;
     let from_us = selection.from.map_or(0, |from| from.offset_us(started_us));
@@ -64,7 +69,7 @@ pub fn slice(input: &Path, output: &Path, selection: &Selection) -> Result<Slice
     };
     let shifted = started_us.saturating_add_unsigned(from_us);
     let header = Header { started_at: rfc3339(shifted), ..reader.header().clone() };
-    let rewriter = Rewriter::create(output, &[input], &header)?;
+    let rewriter = Rewriter::create(output, &[input.path()], &header)?;
     let mut slicing = Slicing {
         selection,
         window: Window { from_us, to_us, is_open: from_us == 0 },
@@ -254,7 +259,7 @@ impl Slicing<'_> {
 
 /// The first reading where tenants are given: the sessions that hold a request of theirs, by the number of their `open`.
 fn sessions_of_tenants(
-    input: &Path,
+    input: Input<'_>,
     selection: &Selection,
     from_us: u64,
     to_us: u64,

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -26,6 +27,56 @@ pub fn sha256_of_file(path: &Path) -> io::Result<String> {
         }
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Is told how many bytes of a file were read, as they are: for whoever shows how far a reading is.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(u64) + Send + Sync>);
+
+impl Observer {
+    /// `take` is called with the bytes of each single read.
+    pub fn new(take: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+}
+
+/// A workload file to be read, and who is told how far that is.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    pub(super) path: &'a Path,
+    pub(super) observer: Option<&'a Observer>,
+}
+
+impl<'a> Input<'a> {
+    /// A file whose reading is observed.
+    pub fn observed(path: &'a Path, observer: &'a Observer) -> Self {
+        Self { path, observer: Some(observer) }
+    }
+
+    /// The file.
+    pub fn path(self) -> &'a Path {
+        self.path
+    }
+}
+
+impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Input<'a> {
+    fn from(path: &'a P) -> Self {
+        Self { path: path.as_ref(), observer: None }
+    }
+}
+
+/// A source that tells how much of it was read.
+pub(super) struct Observed<R> {
+    pub(super) source: R,
+    pub(super) observer: Observer,
+}
+
+impl<R: Read> Read for Observed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        (self.observer.0)(read as u64);
+        Ok(read)
+    }
 }
 
 /// What became of reading a line.

@@ -1,8 +1,10 @@
-//! Floor 2: the workload file (`.jsonl`, `.jsonl.zst`): its lines, a streaming reader, a streaming writer, a summary.
+//! Floor 2: the workload file (`.jsonl`, `.jsonl.zst`): its lines, a streaming reader, a streaming writer, a listing, a summary.
 
 mod error;
+mod executed;
 mod info;
 mod input;
+pub mod listing;
 mod live;
 mod output;
 mod place;
@@ -12,8 +14,9 @@ mod salvage;
 mod writer;
 
 pub use error::{LineFault, ReadError, WriteError};
-pub use info::{Info, NamedCount, TenantInfo, summarize};
-pub use input::sha256_of_file;
+pub use executed::Executed;
+pub use info::{Info, NamedCount, Shown, StatementInfo, TenantInfo, summarize};
+pub use input::{Input, Observer, sha256_of_file};
 pub use live::{Statement, StatementText};
 pub use reader::Reader;
 pub use salvage::{SalvageError, Salvaged, salvage};

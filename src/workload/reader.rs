@@ -5,12 +5,11 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use serde::Deserialize;
 
 use super::error::{LineFault, ReadError};
-use super::input::{Line, Lines};
+use super::input::{Input, Line, Lines, Observed};
 use super::live::{Live, Statement};
 use super::record::{Header, Record, SqlRef, Tenant, VERSION};
 use crate::words::limits::WORKLOAD_LINE_BYTES_MAX;
@@ -41,11 +40,13 @@ impl Reader {
     ///
     /// # Errors
     /// The file cannot be opened or read, or does not begin with a header that this program understands.
-    pub fn open(path: &Path) -> Result<Self, ReadError> {
+    pub fn open<'a>(input: impl Into<Input<'a>>) -> Result<Self, ReadError> {
+        let Input { path, observer } = input.into();
         let file = path.display().to_string();
-        match File::open(path) {
-            Ok(source) => Self::new(source, &file),
-            Err(source) => Err(ReadError::Open { file, source }),
+        match (File::open(path), observer.cloned()) {
+            (Ok(source), None) => Self::new(source, &file),
+            (Ok(source), Some(observer)) => Self::new(Observed { source, observer }, &file),
+            (Err(source), _) => Err(ReadError::Open { file, source }),
         }
     }
 

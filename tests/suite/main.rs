@@ -21,3 +21,4 @@ mod tenants;
 mod tidy;
 mod truth;
 mod values;
+mod workload_tools;

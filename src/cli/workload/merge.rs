@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::super::progress::Reading;
 use super::super::{Ended, show};
 use crate::reshape::merge::{Align, merge};
 use crate::words::exit::ExitCode;
@@ -41,7 +42,9 @@ pub(super) fn carry_out(typed: &MergeArgs) -> Ended {
         AlignBy::Time => Align::Time,
         AlignBy::Start => Align::Start,
     };
-    let end = merge(&typed.files, &typed.output, align)?;
+    let reading = Reading::of(&typed.files, 1);
+    let end = merge(typed.files.iter().map(|file| reading.input(file)), &typed.output, align)?;
+    drop(reading);
     let span = format_duration(std::time::Duration::from_millis(end.span_us / 1_000));
     let (requests, sessions, tenants) = (end.requests, end.sessions, end.tenants);
     show::result(&format!("{requests} requests of {sessions} sessions and {tenants} tenants, {span} long\n"));

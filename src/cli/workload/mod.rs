@@ -1,5 +1,6 @@
 //! `workload ...`: looking at workloads and making others of them. One file for each command.
 
+mod cat;
 mod info;
 mod merge;
 mod peak;
@@ -9,6 +10,8 @@ mod slice;
 
 use super::Ended;
 use super::args::Workload;
+pub use cat::CatArgs;
+pub use info::InfoArgs;
 pub use merge::MergeArgs;
 pub use peak::PeakArgs;
 pub use repair::RepairArgs;
@@ -17,11 +20,12 @@ pub use slice::SliceArgs;
 /// Carries out a `workload` command.
 pub(super) fn carry_out(command: Workload) -> Ended {
     match command {
+        Workload::Cat(typed) => cat::carry_out(typed),
         Workload::Slice(typed) => slice::carry_out(typed),
         Workload::Peak(typed) => peak::carry_out(&typed),
         Workload::Merge(typed) => merge::carry_out(&typed),
         Workload::Repair(typed) => repair::carry_out(&typed),
         Workload::Retag(typed) => retag::carry_out(typed),
-        Workload::Info { file, json } => info::carry_out(&file, json),
+        Workload::Info(typed) => info::carry_out(&typed),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::super::progress::Reading;
 use super::super::{Ended, show};
 use super::slice;
 use crate::reshape::moment::Moment;
@@ -54,13 +55,16 @@ pub(super) fn carry_out(typed: &PeakArgs) -> Ended {
         By::Executions => Measure::Executions,
         By::Time => Measure::Time,
     };
-    let peak = find_peak(&typed.file, typed.length.as_secs(), measure)?;
+    let reading = Reading::of(&[&typed.file], if typed.output.is_some() { 2 } else { 1 });
+    let input = reading.input(&typed.file);
+    let peak = find_peak(input, typed.length.as_secs(), measure)?;
     let mut shown = text(&peak, measure);
     if let Some(output) = &typed.output {
         let (from, to) = (Some(Moment::Offset(peak.from_us)), Some(Moment::Offset(peak.to_us)));
-        let report = slice(&typed.file, output, &Selection { from, to, ..Selection::default() })?;
+        let report = slice(input, output, &Selection { from, to, ..Selection::default() })?;
         shown.push_str(&slice::text(&report));
     }
+    drop(reading);
     show::result(&shown);
     Ok(ExitCode::Passed)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::super::progress::Reading;
 use super::super::{Ended, show};
 use crate::objective::Pattern;
 use crate::reshape::moment::Moment;
@@ -64,7 +65,10 @@ pub(super) fn carry_out(typed: SliceArgs) -> Ended {
         sessions: typed.sessions,
         sample: typed.sample.map(|share| (share, typed.seed)),
     };
-    let report = slice(&typed.file, &typed.output, &selection)?;
+    // Which sessions hold a tenant's requests is found out first.
+    let reading = Reading::of(&[&typed.file], if selection.tenants.is_empty() { 1 } else { 2 });
+    let report = slice(reading.input(&typed.file), &typed.output, &selection)?;
+    drop(reading);
     show::result(&text(&report));
     Ok(ExitCode::Passed)
 }

@@ -10,7 +10,7 @@ use crate::workload::record::{InlineSql, Text};
 const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats/workload-v1.jsonl"));
 
 /// The events of a workload with every reference resolved: what two workloads must share to be the same.
-pub(super) fn events(path: &Path) -> Vec<Record> {
+pub(in crate::reshape) fn events(path: &Path) -> Vec<Record> {
     let mut reader = Reader::open(path).unwrap();
     let mut events = Vec::new();
     while let Some((_, mut record)) = reader.next_record().unwrap() {
