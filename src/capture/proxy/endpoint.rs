@@ -4,15 +4,18 @@
 //! know what is said over a connection.
 
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
 
 use crate::net::{Address, Stream};
 
 const DEFAULT_PORT: u16 = 5432;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
 const SOCKET_PREFIX: &str = ".s.PGSQL.";
 
 /// Reads an address.
@@ -79,17 +82,21 @@ impl Listening {
     ///
     /// # Errors
     /// It is in use, or not this machine's.
-    pub fn bind(address: &Address) -> io::Result<Self> {
+    pub async fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp { host, address, port } => {
-                let listener = match address {
-                    Some(address) => std::net::TcpListener::bind((*address, *port))?,
-                    None => {
-                        std::net::TcpListener::bind(&*(host.as_str(), *port).to_socket_addrs()?.collect::<Vec<_>>())?
-                    }
+                let addresses = match address {
+                    Some(address) => vec![SocketAddr::new(*address, *port)],
+                    None => lookup_host((host.as_str(), *port)).await?.collect(),
                 };
-                listener.set_nonblocking(true)?;
-                Ok(Self::Tcp(listener))
+                let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+                for address in addresses {
+                    match listen(address) {
+                        Ok(listener) => return Ok(Self::Tcp(listener.into_std()?)),
+                        Err(error) => failed = error,
+                    }
+                }
+                Err(failed)
             }
             Address::Unix { directory, port } => {
                 let path = directory.join(format!("{SOCKET_PREFIX}{port}"));
@@ -136,13 +143,21 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // What is relayed leaves when it came: Nagle's algorithm would hold small pieces back.
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
             Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
+}
+
+/// What is accepted inherits that it is kept alive: of a client that vanished, the server's session must not stay for ever.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The file of a socket that nobody listens on is what a killed program left.
@@ -176,14 +191,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_socket_that_a_killed_program_left_is_taken_over_and_one_in_use_is_not() {
+    #[tokio::test]
+    async fn a_socket_that_a_killed_program_left_is_taken_over_and_one_in_use_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let address = Address::Unix { directory: directory.path().to_owned(), port: 6432 };
         let path = directory.path().join(".s.PGSQL.6432");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let first = Listening::bind(&address).unwrap();
-        assert_eq!(Listening::bind(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let first = Listening::bind(&address).await.unwrap();
+        assert_eq!(Listening::bind(&address).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
         assert!(!path.exists());
     }

@@ -1,8 +1,9 @@
 //! The journal's format: what a proxy relayed, as it was said, in batches that each prove to be whole.
 //!
-//! A head (magic, version, the upstream's name), then batches: length, CRC-32, and that many bytes of entries. An entry is
-//! a kind, a connection, a time and a number; for what was said, the number is a length and the bytes follow. All numbers
-//! are little-endian. Takes and gives entries; must not know what the bytes mean.
+//! A head (magic, version, the upstream's name), then batches: length, CRC-32, how many bytes of entries that is, and the
+//! entries: as they are, or compressed by zstd where that is fewer bytes. An entry is a kind, a connection, a time and a
+//! number; for what was said, the number is a length and the bytes follow. All numbers are little-endian. Takes and gives
+//! entries; must not know what the bytes mean.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -17,6 +18,15 @@ const VERSION: u32 = 1;
 
 /// Kind, connection, time, number.
 const HEAD_BYTES: usize = 1 + 4 + 8 + 8;
+
+/// Length, CRC, bytes of entries.
+const BATCH_HEAD_BYTES: usize = 4 + 4 + 4;
+
+/// Smaller batches stay as they are: there is one a second at most.
+const COMPRESSED_BYTES_MIN: usize = 64 << 10;
+
+/// The journal lives as long as the capture, and the recorder must keep up with traffic.
+const COMPRESSION_LEVEL: i32 = 1;
 
 /// No proxy writes longer ones.
 const BATCH_BYTES_MAX: usize = 128 << 20;
@@ -91,9 +101,9 @@ pub(super) fn take<'a>(batch: &mut &'a mut [u8]) -> Option<Entry<&'a mut [u8]>> 
 }
 
 /// A journal that is being written.
-#[derive(Debug)]
 pub(super) struct JournalWriter {
     file: File,
+    compressor: zstd::bulk::Compressor<'static>,
     /// Up to here all is whole.
     good_bytes: u64,
     is_torn: bool,
@@ -106,6 +116,7 @@ impl JournalWriter {
     /// The file is there already, or cannot be written.
     pub fn create(path: &Path, upstream: &str) -> io::Result<Self> {
         use std::os::unix::fs::OpenOptionsExt;
+        let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?;
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
         let name = &upstream.as_bytes()[..upstream.len().min(NAME_BYTES_MAX)];
         let head = [&MAGIC[..], &VERSION.to_le_bytes(), &(name.len() as u32).to_le_bytes(), name].concat();
@@ -113,7 +124,7 @@ impl JournalWriter {
         if written.is_err() {
             let _ = std::fs::remove_file(path);
         }
-        written.map(|()| Self { file, good_bytes: head.len() as u64, is_torn: false })
+        written.map(|()| Self { file, compressor, good_bytes: head.len() as u64, is_torn: false })
     }
 
     /// Appends a batch. After an error the journal ends with the batch before, and this one may be tried again.
@@ -124,10 +135,12 @@ impl JournalWriter {
         if self.is_torn {
             self.cut_tail()?;
         }
-        let head = [(batch.len() as u32).to_le_bytes(), crc32fast::hash(batch).to_le_bytes()].concat();
-        match self.file.write_all(&head).and_then(|()| self.file.write_all(batch)) {
+        let compressed = if batch.len() < COMPRESSED_BYTES_MIN { None } else { Some(self.compressor.compress(batch)?) };
+        let stored = compressed.as_deref().filter(|compressed| compressed.len() < batch.len()).unwrap_or(batch);
+        let head = [stored.len() as u32, crc32fast::hash(stored), batch.len() as u32].map(u32::to_le_bytes).concat();
+        match self.file.write_all(&head).and_then(|()| self.file.write_all(stored)) {
             Ok(()) => {
-                self.good_bytes += (head.len() + batch.len()) as u64;
+                self.good_bytes += (head.len() + stored.len()) as u64;
                 Ok(())
             }
             Err(error) => {
@@ -175,7 +188,9 @@ impl JournalReader {
             torn_bytes: 0,
         };
         let Some(head) = reader.read(MAGIC.len() + 8)? else { return Ok(None) };
-        let Some((version, length)) = head.strip_prefix(MAGIC).and_then(two_numbers) else { return Ok(None) };
+        let Some(rest) = head.strip_prefix(MAGIC) else { return Ok(None) };
+        let number = |at: usize| rest[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let (version, length) = (number(0), number(4));
         if version != VERSION {
             let text = format!("it is a journal of version {version}, and this program reads version {VERSION}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
@@ -192,16 +207,27 @@ impl JournalReader {
     /// The file cannot be read.
     pub fn next_batch(&mut self) -> io::Result<Option<Vec<u8>>> {
         let rest_bytes = self.left_bytes;
-        let Some((length, crc)) = self.read(8)?.as_deref().and_then(two_numbers) else {
-            self.torn_bytes = rest_bytes;
-            return Ok(None);
-        };
-        let batch = if length as usize <= BATCH_BYTES_MAX { self.read(length as usize)? } else { None };
-        let batch = batch.filter(|batch| crc32fast::hash(batch) == crc);
+        let batch = self.whole_batch()?;
         if batch.is_none() {
             self.torn_bytes = rest_bytes;
         }
         Ok(batch)
+    }
+
+    fn whole_batch(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some(head) = self.read(BATCH_HEAD_BYTES)? else { return Ok(None) };
+        let number = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let (length, crc, batch_bytes) = (number(0) as usize, number(4), number(8) as usize);
+        if length > BATCH_BYTES_MAX || batch_bytes > BATCH_BYTES_MAX {
+            return Ok(None);
+        }
+        let stored = self.read(length)?.filter(|stored| crc32fast::hash(stored) == crc);
+        Ok(match stored {
+            Some(stored) if length < batch_bytes => {
+                zstd::bulk::decompress(&stored, batch_bytes).ok().filter(|batch| batch.len() == batch_bytes)
+            }
+            stored => stored.filter(|stored| stored.len() == batch_bytes),
+        })
     }
 
     /// The hash of all that was read.
@@ -220,11 +246,6 @@ impl JournalReader {
         self.hasher.update(&bytes);
         Ok(Some(bytes))
     }
-}
-
-fn two_numbers(bytes: &[u8]) -> Option<(u32, u32)> {
-    let (first, second) = bytes.split_first_chunk()?;
-    Some((u32::from_le_bytes(*first), u32::from_le_bytes(*second.first_chunk()?)))
 }
 
 #[cfg(test)]
@@ -315,7 +336,7 @@ mod tests {
             let (found, torn_bytes) = read(&GOLDEN[..cut]).unwrap();
             let whole = batches();
             prop_assert_eq!(&found[..], &whole[..found.len()]);
-            let kept: usize = 34 + found.iter().map(|batch| batch.len() + 8).sum::<usize>();
+            let kept: usize = 34 + found.iter().map(|batch| batch.len() + BATCH_HEAD_BYTES).sum::<usize>();
             prop_assert_eq!(kept as u64 + torn_bytes, cut as u64);
         }
 
@@ -332,6 +353,24 @@ mod tests {
             let mut rest = &mut batch[..];
             while take(&mut rest).is_some() {}
         }
+    }
+
+    #[test]
+    fn large_batches_are_compressed_and_come_back_whole() {
+        let entry = |bytes| Entry { connection: 7, time_us: 1, what: What::Said(Side::Server, bytes) };
+        let row = b"D\0\0\0\x16\0\x01\0\0\0\x0cthe same row".repeat(40_000);
+        let mut noise: Vec<u8> =
+            (0..200_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        noise.iter_mut().fold(0_u8, |last, byte| {
+            *byte = byte.wrapping_mul(167).wrapping_add(last.rotate_left(3));
+            *byte
+        });
+        let mut batches = vec![Vec::new(), Vec::new()];
+        push(&mut batches[0], &entry(&row[..]));
+        push(&mut batches[1], &entry(&noise[..]));
+        let bytes = written(&batches);
+        assert!(bytes.len() < 300_000, "{} bytes", bytes.len());
+        assert_eq!(read(&bytes), Some((batches, 0)));
     }
 
     #[test]

@@ -100,6 +100,7 @@ async fn relay_and_decode(options: &ProxyOptions, tell: &mut dyn FnMut(News)) ->
     let mut signals = Signals::listen().map_err(starting)?;
     let connections_max = allowed_connections(options.connections_max, tell);
     let listening = Listening::bind(&options.listen)
+        .await
         .map_err(|source| CaptureError::Listen { address: options.listen.to_string(), source })?;
     let upstream = options.upstream.address.to_string();
     if listening.address() == upstream {

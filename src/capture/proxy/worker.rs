@@ -105,8 +105,9 @@ impl Drop for Open<'_> {
 
 async fn connection(place: Arc<Workplace>, client: Stream, mut stage: watch::Receiver<Stage>) {
     let counters = &place.counters;
-    let (_open, open) = Open::new(counters);
-    if open > place.connections_max {
+    let (open, count) = Open::new(counters);
+    if count > place.connections_max {
+        drop(open);
         counters.turned_away.fetch_add(1, Ordering::Relaxed);
         let text = format!("the proxy of pgrehearse takes no more than {} connections", place.connections_max);
         return refuse(client, true, "53300", &text).await;

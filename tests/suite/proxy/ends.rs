@@ -17,10 +17,10 @@ fn ask(server: &Server, port: u16, sql: &str) {
 }
 
 /// A psql that asks one thing and waits for what to ask next.
-fn ask_and_stay(server: &Server, port: u16) -> Child {
+fn ask_and_stay(server: &Server, port: u16, asked: &str) -> Child {
     let mut command = server.client("psql", port, "postgres");
     let mut psql = command.args(["-X", "-q"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    std::io::Write::write_all(psql.stdin.as_mut().unwrap(), b"SELECT 'asked and at rest';\n").unwrap();
+    std::io::Write::write_all(psql.stdin.as_mut().unwrap(), format!("{asked}\n").as_bytes()).unwrap();
     psql
 }
 
@@ -34,7 +34,7 @@ fn ctrl_c_and_sigterm_end_it_with_a_whole_workload_though_sessions_are_open() {
     let server = Server::start("18", "");
     for signal in [Signal::INT, Signal::TERM] {
         let proxy = Proxy::start(&format!("127.0.0.1:{}", server.port), &server.path("out.jsonl"), &[]);
-        let mut psql = ask_and_stay(&server, proxy.port);
+        let mut psql = ask_and_stay(&server, proxy.port, "SELECT 'asked and at rest';");
         proxy.await_recorded(b"SELECT 1\0Z");
         let output = proxy.output.clone();
         let ended = proxy.end(Some(signal));
@@ -73,11 +73,30 @@ fn of_a_killed_proxy_repair_gives_everything_up_to_the_last_second() {
     assert_eq!(std::fs::read(&journal).unwrap(), whole, "the journal stays as it is");
 
     // The kill may come in the middle of a write.
-    std::fs::write(&journal, [&whole[..], &[200, 0, 0, 0, 1, 2, 3, 4, 1, 1]].concat()).unwrap();
+    std::fs::write(&journal, [&whole[..], &[200, 0, 0, 0, 1, 2, 3, 4, 200, 0, 0, 0, 1, 1]].concat()).unwrap();
     let torn = repair(&journal, &server.path("torn.jsonl"));
     assert_eq!(torn.code, 0, "{}", torn.stderr);
-    assert!(torn.stdout.contains("the last 10 bytes at the end of the journal are no whole batch"), "{}", torn.stdout);
+    assert!(torn.stdout.contains("the last 14 bytes at the end of the journal are no whole batch"), "{}", torn.stdout);
     assert_eq!(records(&server.path("torn.jsonl")).1.requests, 20);
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_keeps_the_journal() {
+    let server = Server::start("18", "");
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", server.port), &server.path("out.jsonl"), &[]);
+    let mut psql = ask_and_stay(&server, proxy.port, "BEGIN; SELECT 'under way';");
+    proxy.await_recorded(b"SELECT 1\0Z");
+    proxy.send(Signal::INT);
+    proxy.await_said("1 open ones end when they are at rest", |_| Some(()));
+    let (journal, output) = (proxy.journal(), proxy.output.clone());
+    let left = proxy.end(Some(Signal::INT));
+    assert_eq!(left.code, 130, "{}", left.stderr);
+    assert!(left.stderr.contains("left at once") && left.stderr.contains("workload repair"), "{}", left.stderr);
+    assert!(!output.exists());
+    let repaired = repair(&journal, &output);
+    assert!(repaired.stdout.contains("executions  2 in"), "{}", repaired.stdout);
+    drop(psql.stdin.take());
+    psql.wait().unwrap();
 }
 
 #[test]
@@ -113,7 +132,7 @@ fn clients_are_told_when_the_server_is_away_and_when_there_are_too_many() {
 
     let proxy =
         Proxy::start(&format!("127.0.0.1:{}", server.port), &server.path("many.jsonl"), &["--max-connections", "1"]);
-    let mut first = ask_and_stay(&server, proxy.port);
+    let mut first = ask_and_stay(&server, proxy.port, "SELECT 'first';");
     proxy.await_recorded(b"SELECT 1\0Z");
     let second = server.client("psql", proxy.port, "postgres").args(["-X", "-c", "SELECT 2"]).output().unwrap();
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
