@@ -10,7 +10,7 @@ use crate::workload::WriteError;
 /// Why a capture failed. Nothing stands under the output's name then.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    #[error("no log file given")]
+    #[error("no file given")]
     NoInput,
     #[error("could not open \"{file}\": {source}")]
     Open { file: String, source: io::Error },
@@ -45,16 +45,17 @@ pub enum CaptureError {
          hint: set log_line_prefix = '%m [%p] %q%u@%d ' and log anew"
     )]
     PrefixWithoutTime { file: String, prefix: String },
-    #[error("\"{file}\" and \"{other}\" have the same content\nhint: give each log file once")]
+    #[error("\"{file}\" and \"{other}\" have the same content\nhint: give each file once")]
     SameContent { file: String, other: String },
     /// `seen` says what the log holds instead, `hint` what to switch on.
     #[error("no statement found in {lines} lines of log\ndetail: {seen}\nhint: {hint}")]
     NoStatements { lines: u64, seen: String, hint: String },
+    /// `kind` says what the file looks like.
     #[error(
-        "\"{file}\" is no network capture\n\
-         hint: give a pcap or pcapng file, as tcpdump -w writes it; decompress it first where it is compressed"
+        "\"{file}\" is no network capture: it looks like {kind}\n\
+         hint: give pcap or pcapng files, as tcpdump -w writes them, also compressed by gzip, bzip2 or zstd"
     )]
-    NotNetworkCapture { file: String },
+    NotNetworkCapture { file: String, kind: &'static str },
     /// `seen` says what the packets hold instead.
     #[error(
         "no PostgreSQL statement found in {packets} packets\ndetail: {seen}\n\
@@ -84,7 +85,7 @@ pub enum CaptureError {
     JournalCreate { journal: PathBuf, source: io::Error },
     #[error("\"{file}\" is no journal of a proxy")]
     NotJournal { file: String },
-    #[error("the output would overwrite the journal \"{file}\"\nhint: give the output another name")]
+    #[error("the output would overwrite its own input \"{file}\"\nhint: give the output another name")]
     OutputIsInput { file: String },
     /// `seen` says what was relayed instead, `hint` what to do about it.
     #[error("no statement was relayed on {connections} connections\ndetail: {seen}\nhint: {hint}")]
@@ -99,7 +100,7 @@ pub enum CaptureError {
         journal.display()
     )]
     JournalLeft { journal: PathBuf, source: Box<CaptureError> },
-    #[error("more than {limit} log files")]
+    #[error("more than {limit} files")]
     TooManyFiles { limit: usize },
     #[error("could not write a temporary file beside the output: {source}")]
     Temporary { source: io::Error },

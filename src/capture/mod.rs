@@ -2,6 +2,7 @@
 
 mod compact;
 mod conclusion;
+mod destination;
 mod error;
 mod event;
 pub mod log;
@@ -12,6 +13,7 @@ mod report;
 mod sequence;
 mod session;
 mod sort;
+mod storage;
 mod stream;
 pub mod wire;
 

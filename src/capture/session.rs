@@ -74,6 +74,25 @@ impl Session {
         }
     }
 
+    /// A session that is encrypted, and began before the capture, which itself began at `first_us`.
+    pub fn encrypted(first_us: i64) -> Self {
+        Self { conversation: Conversation::encrypted(), is_wanted: false, ..Self::new(None, first_us) }
+    }
+
+    /// Bytes that are kept for what comes next.
+    pub fn held_bytes(&self) -> usize {
+        self.conversation.held_bytes()
+    }
+
+    /// Gives up what is kept for later: there is no room for it.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn forget(&mut self, time_us: i64, at: (u16, u64), shared: &mut Shared) -> io::Result<()> {
+        self.hear(shared, time_us, at, |conversation, sink| conversation.forget(at, sink))?;
+        self.stream.flush(&mut shared.out)
+    }
+
     /// Takes the next bytes of one side; `at` is the index of the source and the place in it.
     ///
     /// # Errors

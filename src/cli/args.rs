@@ -59,7 +59,7 @@ pub enum Capture {
 
 #[derive(Debug, Args)]
 pub struct CapturePcap {
-    /// Network captures, in the order of their time; - reads standard input
+    /// Network captures in any order, also compressed by gzip, bzip2 or zstd; - reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The workload to write; a name that ends in .zst is compressed

@@ -4,7 +4,7 @@
 //! stdout. Must not know any log format.
 
 use super::args;
-use super::progress::bar;
+use super::progress::{bar, show_capture};
 use super::{Ended, show};
 use crate::capture::log::{CaptureOptions, LinePrefix, LogFormat, capture};
 use crate::words::exit::ExitCode;
@@ -22,13 +22,7 @@ pub(super) fn carry_out(typed: args::CaptureLog) -> Ended {
     let prefix = typed.prefix.as_deref().map(LinePrefix::parse).transpose()?;
     let options = CaptureOptions { inputs: typed.files, output: typed.output, format, prefix, tenant_rules, tenants };
     let bar = bar();
-    let report = capture(&options, |progress| {
-        if progress.total_bytes > 0 {
-            bar.set_length(progress.total_bytes);
-        }
-        bar.set_position(progress.read_bytes);
-        bar.set_message(format!("{} requests", progress.requests));
-    });
+    let report = capture(&options, |progress| show_capture(&bar, progress));
     bar.finish_and_clear();
     show::result(&report?.to_string());
     Ok(ExitCode::Passed)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::capture::log::Progress;
 use crate::workload::{Input, Observer};
 
 /// A bar on stderr; indicatif hides it where that is no terminal.
@@ -17,6 +18,15 @@ pub(super) fn bar() -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// Shows how far a capture is.
+pub(super) fn show_capture(bar: &ProgressBar, progress: Progress) {
+    if progress.total_bytes > 0 {
+        bar.set_length(progress.total_bytes);
+    }
+    bar.set_position(progress.read_bytes);
+    bar.set_message(format!("{} requests", progress.requests));
 }
 
 /// The reading of workload files, shown until it is dropped.

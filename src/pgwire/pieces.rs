@@ -99,20 +99,6 @@ impl Pieces {
     }
 }
 
-/// Whether these bytes begin with a message of that framing, and go on with others up to their end: what is cut short
-/// there counts as long as something came before it.
-pub fn is_plausible(bytes: &[u8], framing: Framing) -> bool {
-    let (mut pieces, mut input, mut whole) = (Pieces::default(), bytes, 0);
-    loop {
-        match pieces.next(&mut input, framing) {
-            Err(_) => return false,
-            Ok(None) => return whole > 0,
-            Ok(Some(Piece::End)) => whole += 1,
-            Ok(Some(_)) => {}
-        }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -160,13 +146,5 @@ mod tests {
             prop_assert!(whole.0.len() >= bodies.len());
             prop_assert_eq!(read(&stream, &cuts, Framing::Server), whole);
         }
-    }
-
-    #[test]
-    fn another_protocol_is_not_plausible() {
-        assert!(!is_plausible(b"GET / HTTP/1.1\r\nHost: a\r\n", Framing::Client));
-        assert!(!is_plausible(b"\x16\x03\x01\x00\xc4\x01\x00", Framing::Server));
-        assert!(is_plausible(b"Q\0\0\0\x0dSELECT 1\0", Framing::Client));
-        assert!(is_plausible(b"\0\0\0\x08\x04\xd2\x16\x2f", Framing::Startup));
     }
 }

@@ -7,6 +7,7 @@ mod capture;
 mod classes;
 mod clients;
 mod corpora_logs;
+mod corpora_pcap;
 mod ends;
 mod every_way;
 mod executions;

@@ -4,9 +4,9 @@
 //! command line.
 
 use std::cell::Cell;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::super::destination;
 use super::super::error::CaptureError;
 use super::super::event::Request;
 use super::super::output::{self, Naming};
@@ -19,7 +19,6 @@ use super::line_prefix::LinePrefix;
 use super::source::{self, look_at};
 use super::tally::{Reason, Tally};
 use crate::tenant::{Mapping, Rules, TenantTable};
-use crate::workload::WriteError;
 use crate::workload::record::Source;
 
 /// What to capture.
@@ -53,13 +52,13 @@ pub struct Progress {
 /// An input that cannot be read or is no server log; a log without a single statement; an output that cannot be written.
 pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> Result<CaptureReport, CaptureError> {
     let inputs = look_at(&options.inputs, options.format, options.prefix.as_ref())?;
-    check_output(&options.output)?;
+    destination::check(&options.output, &options.inputs)?;
     let total_bytes = inputs.iter().map(source::Source::size_bytes).sum();
-    let sorter = Sorter::new(directory_of(&options.output));
+    let sorter = Sorter::new(destination::directory_of(&options.output));
     let mut reading = Reading {
         assembler: Assembler::new(options.tenant_rules.clone(), sorter),
         learned: Learned::default(),
-        directory: directory_of(&options.output).to_owned(),
+        directory: destination::directory_of(&options.output).to_owned(),
         sources: Vec::new(),
         read_bytes: 0,
         lines: 0,
@@ -81,19 +80,6 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     let naming = Naming { captured: &tenants, rules: &options.tenant_rules, mapping: options.tenants.as_ref() };
     output::write(events, &naming, server_version, refuse, &mut report, &options.output)?;
     Ok(report)
-}
-
-/// Where the output can never be written, that is said before hours of log are read.
-fn check_output(output: &Path) -> Result<(), CaptureError> {
-    let refused = |source: io::Error| CaptureError::Write(WriteError::Create { file: output.to_owned(), source });
-    if output.is_dir() {
-        return Err(refused(io::ErrorKind::IsADirectory.into()));
-    }
-    match directory_of(output).metadata() {
-        Ok(directory) if directory.is_dir() => Ok(()),
-        Ok(_) => Err(refused(io::ErrorKind::NotADirectory.into())),
-        Err(error) => Err(refused(error)),
-    }
 }
 
 /// What is carried from file to file.
@@ -184,8 +170,4 @@ fn what_to_switch_on(tally: &Tally) -> &'static str {
     }
     "set log_min_duration_statement = 0 (or log_statement = 'all'), log_connections = on and log_disconnections = on, \
      with lc_messages in English"
-}
-
-fn directory_of(output: &Path) -> &Path {
-    output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

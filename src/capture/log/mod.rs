@@ -9,6 +9,7 @@
 //! command line's `args`.
 
 mod assembler;
+mod backwards;
 mod capture;
 mod carrier;
 mod csv;
@@ -30,7 +31,6 @@ mod requests;
 mod session;
 mod source;
 mod sqlstates;
-mod storage;
 mod tally;
 mod timestamp;
 mod weaver;

@@ -8,12 +8,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::super::error::CaptureError;
+use super::super::storage::{Opened, Storage};
+use super::backwards::Backwards;
 use super::decoder::{Decoder, Found, Give, Learned, RECORD_BYTES_MAX};
 use super::entry::Position;
 use super::format::{Form, LogFormat, Unfit};
 use super::line_prefix::LinePrefix;
 use super::other_kind;
-use super::storage::{Backwards, Opened, Storage};
 use super::tally::Reason;
 
 /// Bytes that are looked at to tell what a file is and when it begins.

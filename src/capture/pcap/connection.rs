@@ -1,177 +1,268 @@
 //! One TCP connection to a session of the workload.
 //!
-//! Takes its segments, tells by their content whether PostgreSQL is spoken, and passes on what the conversation finds.
-//! Must not know files or link types.
+//! Takes its segments, tells by their content whether PostgreSQL is spoken, and passes on what is said. Must not know files
+//! or link types.
 
 use std::io;
 
 use super::super::session::{Session, Shared};
 use super::super::wire::Side;
+use super::opening::{Opening, is_tls};
 use super::packet::Segment;
-use super::reassembly::{Delivered, Direction};
+use super::reassembly::{Delivered, Piece, Reassembly};
 use crate::pgwire::backend::CancelKey;
-use crate::pgwire::pieces::{Framing, is_plausible};
+use crate::pgwire::pieces::Framing;
+use crate::pgwire::plausible::is_plausible;
 
-/// A gap is lost when what waits behind it has waited this long.
-const GAP_US_MAX: i64 = 1_000_000;
+/// Ports of servers where none is given: PostgreSQL's and PgBouncer's.
+const PORTS: [u16; 2] = [5432, 6432];
 
 /// What is known of the speakers.
 enum Speech {
-    /// Nothing was said yet.
+    /// What was heard of the client does not tell yet.
     Unknown,
     Postgres(Box<Session>),
     /// Another protocol.
     Other,
 }
 
-/// One connection.
-pub(super) struct Connection {
-    /// Of the two ends in their order: whether the first is the client, as far as known.
+/// Both ends of a connection, as far as they are known.
+struct Speakers {
+    /// Of the two ends in their order: whether the first is the client.
     first_is_client: Option<bool>,
     began_in_middle: bool,
-    directions: [Direction; 2],
-    finished: [bool; 2],
     speech: Speech,
+    /// The client's first bytes, until they tell what it speaks.
+    opening: Vec<u8>,
+    opened_us: Option<i64>,
     source: u16,
     last: (i64, u64),
 }
 
+/// One connection.
+pub(super) struct Connection {
+    speakers: Speakers,
+    reassembly: Reassembly,
+    ended: [bool; 2],
+    is_reset: bool,
+}
+
 impl Connection {
-    pub fn new(segment: &Segment<'_>, is_first: bool, source: u16) -> Self {
+    /// A connection that begins with this segment, or begins to be captured with it. `ports` are the servers'.
+    pub fn new(segment: &Segment<'_>, is_first: bool, ports: &[u16]) -> Self {
+        let is_server = |port: u16| ports.contains(&port) || (ports.is_empty() && PORTS.contains(&port));
+        let by_port = match (is_server(segment.from.port()), is_server(segment.to.port())) {
+            (false, true) => Some(is_first),
+            (true, false) => Some(!is_first),
+            _ => None,
+        };
         // The second end answers a SYN with one that acknowledges; it is the server.
-        let first_is_client = segment.syn.then_some(is_first == (segment.acknowledged == 0));
-        Self {
-            first_is_client,
+        let by_syn = segment.syn.then_some(is_first == segment.acknowledged.is_none());
+        let speakers = Speakers {
+            first_is_client: by_syn.or(by_port),
             began_in_middle: !segment.syn,
-            directions: Default::default(),
-            finished: [false; 2],
             speech: Speech::Unknown,
-            source,
+            opening: Vec::new(),
+            opened_us: None,
+            source: 0,
             last: (0, 0),
-        }
+        };
+        Self { speakers, reassembly: Reassembly::default(), ended: [false; 2], is_reset: false }
     }
 
     /// Whether anything was said: a SYN then begins another connection between the same ends.
     pub fn has_spoken(&self) -> bool {
-        !matches!(self.speech, Speech::Unknown)
+        !matches!(self.speakers.speech, Speech::Unknown) || self.speakers.opened_us.is_some()
     }
 
-    /// Whether both sides, or a reset, ended it.
+    /// Whether both ends, or a reset, ended it, and nothing of it is still to come.
     pub fn is_finished(&self) -> bool {
-        self.finished == [true; 2]
+        self.is_reset || (self.ended == [true; 2] && self.reassembly.is_whole())
     }
 
+    /// Bytes that are kept for what comes next.
+    pub fn held_bytes(&self) -> usize {
+        let session = match &self.speakers.speech {
+            Speech::Postgres(session) => session.held_bytes(),
+            Speech::Unknown | Speech::Other => 0,
+        };
+        session + self.reassembly.waiting_bytes() + self.speakers.opening.len()
+    }
+
+    /// Takes a segment, seen at `time_us`; `at` is the index of its file and its number there.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
     pub fn take(
         &mut self,
         segment: &Segment<'_>,
         is_first: bool,
         time_us: i64,
-        packet: u64,
+        at: (u16, u64),
         shared: &mut Shared,
     ) -> io::Result<()> {
-        self.last = (time_us, packet);
-        let index = usize::from(!is_first);
-        let mut out = Vec::new();
+        self.speakers.source = at.0;
+        self.speakers.last = (time_us, at.1);
+        self.ended[usize::from(!is_first)] |= segment.fin;
+        self.is_reset |= segment.rst;
+        if matches!(self.speakers.speech, Speech::Other) {
+            return Ok(());
+        }
         let sequence = segment.sequence.wrapping_add(u32::from(segment.syn));
         if segment.syn {
-            self.directions[index].begin(sequence);
+            self.reassembly.begin(!is_first, sequence);
         }
-        // A keep-alive repeats one byte, so a direction begins with the first segment that has more to say.
-        self.directions[index].take(sequence, segment.payload, time_us, packet, &mut out);
-        self.pass_on(index, out, shared)?;
-        for waiting in 0..2 {
-            let since_us = self.directions[waiting].waits_since_us();
-            if since_us.is_some_and(|since_us| time_us.saturating_sub(since_us) > GAP_US_MAX) {
-                let mut out = Vec::new();
-                self.directions[waiting].pass_gap(&mut out);
-                self.pass_on(waiting, out, shared)?;
-            }
-        }
-        self.finished[index] |= segment.fin;
-        if segment.rst {
-            self.finished = [true; 2];
-        }
-        Ok(())
-    }
-
-    fn pass_on(&mut self, index: usize, out: Vec<Delivered>, shared: &mut Shared) -> io::Result<()> {
-        for delivered in out {
-            match delivered {
-                Delivered::Bytes { bytes, time_us, packet } => {
-                    let at = (self.source, packet);
-                    if matches!(self.speech, Speech::Unknown) {
-                        self.recognise(index, &bytes, time_us, shared);
-                    }
-                    let side = self.side(index);
-                    if let Speech::Postgres(session) = &mut self.speech {
-                        session.said(side, &bytes, time_us, at, shared)?;
-                    }
-                }
-                Delivered::Lost(count) => {
-                    let (side, at) = (self.side(index), (self.source, self.last.1));
-                    if let Speech::Postgres(session) = &mut self.speech {
-                        session.lost(side, count, self.last.0, at, shared)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn side(&self, index: usize) -> Side {
-        match (index == 0) == self.first_is_client.unwrap_or(true) {
-            true => Side::Client,
-            false => Side::Server,
-        }
-    }
-
-    /// Tells by the first bytes what is spoken, and who speaks.
-    fn recognise(&mut self, index: usize, bytes: &[u8], time_us: i64, shared: &Shared) {
-        let is_startup = starts_a_session(bytes);
-        let side = if is_startup || is_plausible(bytes, Framing::Client) {
-            Side::Client
-        } else if is_plausible(bytes, Framing::Server) && bytes.len() > 5 {
-            Side::Server
-        } else {
-            self.speech = if self.began_in_middle { Speech::Unknown } else { Speech::Other };
-            return;
+        let piece = Piece {
+            from_second: !is_first,
+            sequence,
+            acknowledged: segment.acknowledged.filter(|_| !segment.rst),
+            bytes: segment.payload,
+            is_end: segment.fin,
+            time_us,
+            packet: at.1,
         };
-        if self.began_in_middle {
-            self.first_is_client = Some((index == 0) == (side == Side::Client));
-        } else if !is_startup {
-            self.speech = Speech::Other;
-            return;
-        }
-        let opened_us = is_startup.then_some(time_us);
-        self.speech = Speech::Postgres(Box::new(Session::new(opened_us, shared.first_us)));
+        let mut out = Vec::new();
+        self.reassembly.take(&piece, &mut out);
+        self.speakers.hear(out, shared)
     }
 
     /// Says to the session with this key that its client wants to cancel.
     pub fn cancelled(&mut self, key: &CancelKey, time_us: i64) -> Option<bool> {
-        match &mut self.speech {
+        match &mut self.speakers.speech {
             Speech::Postgres(session) => session.cancelled(key, time_us),
-            _ => None,
+            Speech::Unknown | Speech::Other => None,
+        }
+    }
+
+    /// Gives up what is kept for later: there is no room for it.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn forget(&mut self, shared: &mut Shared) -> io::Result<()> {
+        let mut out = Vec::new();
+        self.reassembly.flush(&mut out);
+        self.speakers.hear(out, shared)?;
+        let ((time_us, packet), source) = (self.speakers.last, self.speakers.source);
+        match &mut self.speakers.speech {
+            Speech::Postgres(session) => session.forget(time_us, (source, packet), shared),
+            Speech::Unknown | Speech::Other => Ok(()),
         }
     }
 
     /// The connection, or its capture, is over.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
     pub fn finish(mut self, shared: &mut Shared) -> io::Result<()> {
-        for index in 0..2 {
-            let mut out = Vec::new();
-            self.directions[index].finish(&mut out);
-            self.pass_on(index, out, shared)?;
-        }
-        let over_us = self.is_finished().then_some(self.last.0);
-        let at = (self.source, self.last.1);
-        match self.speech {
-            Speech::Postgres(session) => session.finish(over_us, self.last.0, at, shared),
+        let is_over = self.is_finished() || self.ended == [true; 2];
+        let mut out = Vec::new();
+        self.reassembly.finish(&mut out);
+        self.speakers.hear(out, shared)?;
+        let Speakers { speech, source, last: (last_us, packet), .. } = self.speakers;
+        match speech {
+            Speech::Postgres(session) => session.finish(is_over.then_some(last_us), last_us, (source, packet), shared),
             Speech::Unknown | Speech::Other => Ok(()),
         }
     }
 }
 
-/// StartupMessage of any protocol, SSLRequest, GSSENCRequest or CancelRequest.
-fn starts_a_session(bytes: &[u8]) -> bool {
-    let code = bytes.get(4..8).map(|code| u32::from_be_bytes([code[0], code[1], code[2], code[3]]));
-    is_plausible(bytes, Framing::Startup) && code.is_some_and(|code| matches!(code >> 16, 2 | 3 | 1234))
+impl Speakers {
+    fn hear(&mut self, delivered: Vec<Delivered>, shared: &mut Shared) -> io::Result<()> {
+        for delivered in delivered {
+            match delivered {
+                Delivered::Bytes { from_second, bytes, time_us, packet } => {
+                    let at = (self.source, packet);
+                    if let Speech::Postgres(session) = &mut self.speech {
+                        let side = side(self.first_is_client, from_second);
+                        session.said(side, &bytes, time_us, at, shared)?;
+                    } else if matches!(self.speech, Speech::Unknown) {
+                        self.recognise(from_second, &bytes, time_us, at, shared)?;
+                    }
+                }
+                Delivered::Lost { from_second, count } => {
+                    let ((last_us, packet), side) = (self.last, side(self.first_is_client, from_second));
+                    match &mut self.speech {
+                        Speech::Postgres(session) => {
+                            session.lost(side, count, last_us, (self.source, packet), shared)?;
+                        }
+                        _ => self.began_in_middle = true,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells by what is said what is spoken, and who speaks.
+    fn recognise(
+        &mut self,
+        from_second: bool,
+        bytes: &[u8],
+        time_us: i64,
+        at: (u16, u64),
+        shared: &mut Shared,
+    ) -> io::Result<()> {
+        if self.began_in_middle {
+            return self.recognise_in_middle(from_second, bytes, time_us, at, shared);
+        }
+        if side(self.first_is_client, from_second) == Side::Server {
+            // PostgreSQL's server never speaks first.
+            self.speech = Speech::Other;
+            return Ok(());
+        }
+        let opened_us = *self.opened_us.get_or_insert(time_us);
+        self.opening.extend_from_slice(bytes);
+        match Opening::of(&self.opening) {
+            Opening::Unclear => Ok(()),
+            Opening::Other => {
+                self.speech = Speech::Other;
+                self.opening = Vec::new();
+                Ok(())
+            }
+            Opening::Postgres => {
+                let mut session = Session::new(Some(opened_us), shared.first_us);
+                let opening = std::mem::take(&mut self.opening);
+                session.said(Side::Client, &opening, time_us, at, shared)?;
+                self.speech = Speech::Postgres(Box::new(session));
+                Ok(())
+            }
+        }
+    }
+
+    /// The first bytes were not captured: these are whose messages they can be.
+    fn recognise_in_middle(
+        &mut self,
+        from_second: bool,
+        bytes: &[u8],
+        time_us: i64,
+        at: (u16, u64),
+        shared: &mut Shared,
+    ) -> io::Result<()> {
+        let known = self.first_is_client.map(|first_is_client| side(Some(first_is_client), from_second));
+        let may_be = |side, framing| known.is_none_or(|known| known == side) && is_plausible(bytes, framing);
+        let is_encrypted = known.is_some() && is_tls(bytes);
+        let said_by = match (may_be(Side::Client, Framing::Client), may_be(Side::Server, Framing::Server)) {
+            (true, false) => Side::Client,
+            (false, true) => Side::Server,
+            _ => match known.filter(|_| is_encrypted) {
+                Some(side) => side,
+                None => return Ok(()),
+            },
+        };
+        self.first_is_client = Some(from_second == (said_by == Side::Server));
+        let mut session = match is_encrypted {
+            true => Session::encrypted(shared.first_us),
+            false => Session::new(None, shared.first_us),
+        };
+        session.said(said_by, bytes, time_us, at, shared)?;
+        self.speech = Speech::Postgres(Box::new(session));
+        Ok(())
+    }
+}
+
+fn side(first_is_client: Option<bool>, from_second: bool) -> Side {
+    match first_is_client.unwrap_or(true) == from_second {
+        true => Side::Server,
+        false => Side::Client,
+    }
 }

@@ -1,10 +1,14 @@
 //! One captured packet to its TCP segment.
 //!
-//! Takes the bytes of a packet with its link type; gives the segment, or why there is none. Must not know connections.
+//! Takes the bytes of a packet with its link type; gives the segment, a fragment of one, or why there is none. Must not
+//! know connections.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use etherparse::{EtherType, Ipv6ExtensionSlice, LaxIpv4Slice, LaxIpv6Slice, LaxNetSlice, LaxSlicedPacket, TcpSlice};
+
+/// TCP's number in IP headers.
+const TCP: u8 = 6;
 
 /// A TCP segment.
 #[derive(Clone, Debug)]
@@ -12,19 +16,36 @@ pub struct Segment<'a> {
     pub from: SocketAddr,
     pub to: SocketAddr,
     pub sequence: u32,
-    pub acknowledged: u32,
+    pub acknowledged: Option<u32>,
     pub syn: bool,
     pub fin: bool,
     pub rst: bool,
     pub payload: &'a [u8],
 }
 
+/// A part of an IP packet that holds TCP.
+#[derive(Clone, Debug)]
+pub struct Fragment<'a> {
+    pub key: FragmentKey,
+    /// Of its first byte in the packet's payload.
+    pub offset: usize,
+    pub more_follow: bool,
+    pub payload: &'a [u8],
+}
+
+/// What the fragments of one packet have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FragmentKey {
+    pub from: IpAddr,
+    pub to: IpAddr,
+    pub identification: u32,
+}
+
 /// What a packet is.
 #[derive(Clone, Debug)]
 pub enum Packet<'a> {
     Tcp(Segment<'a>),
-    /// A part of an IP packet, which is not put together.
-    Fragment,
+    Fragment(Fragment<'a>),
     /// No TCP, or too short to tell.
     Other,
     /// A link type that is not known.
@@ -41,41 +62,74 @@ pub fn read(link_type: i32, bytes: &[u8]) -> Packet<'_> {
         1 => LaxSlicedPacket::from_ethernet(bytes).ok(),
         // NULL and LOOP: four bytes that name the family; the IP version says it again.
         0 | 108 => bytes.get(4..).and_then(|ip| LaxSlicedPacket::from_ip(ip).ok()),
+        // RAW, and what some systems write for it.
         12 | 14 | 101 | 228 | 229 => LaxSlicedPacket::from_ip(bytes).ok(),
+        // Linux's cooked capture, versions 1 and 2.
         113 => tagged(14, 16),
         276 => tagged(0, 20),
         _ => return Packet::UnknownLink,
     };
-    sliced.as_ref().and_then(segment).unwrap_or(Packet::Other)
+    sliced.as_ref().and_then(|sliced| of_net(sliced.net.as_ref()?)).unwrap_or(Packet::Other)
 }
 
-fn segment<'a>(packet: &LaxSlicedPacket<'a>) -> Option<Packet<'a>> {
-    let (from, to, is_fragment): (IpAddr, IpAddr, bool) = match packet.net.as_ref()? {
-        LaxNetSlice::Ipv4(ip) => {
-            let header = ip.header();
-            let [from, to] = [header.source(), header.destination()].map(Ipv4Addr::from);
-            (from.into(), to.into(), ip.payload().fragmented)
-        }
-        LaxNetSlice::Ipv6(ip) => {
-            let header = ip.header();
-            let [from, to] = [header.source(), header.destination()].map(Ipv6Addr::from);
-            (from.into(), to.into(), ip.payload().fragmented)
-        }
-        LaxNetSlice::Arp(_) => return None,
-    };
-    if is_fragment {
-        return Some(Packet::Fragment);
+fn of_net<'a>(net: &LaxNetSlice<'a>) -> Option<Packet<'a>> {
+    match net {
+        LaxNetSlice::Ipv4(ip) => of_ipv4(ip),
+        LaxNetSlice::Ipv6(ip) => of_ipv6(ip),
+        LaxNetSlice::Arp(_) => None,
     }
-    let TransportSlice::Tcp(tcp) = packet.transport.as_ref()? else { return None };
+}
+
+fn of_ipv4<'a>(ip: &LaxIpv4Slice<'a>) -> Option<Packet<'a>> {
+    let (header, payload) = (ip.header(), ip.payload());
+    if payload.ip_number.0 != TCP {
+        return None;
+    }
+    let [from, to] = [header.source(), header.destination()].map(|ip| IpAddr::from(Ipv4Addr::from(ip)));
+    if !payload.fragmented {
+        return tcp(from, to, payload.payload);
+    }
+    Some(Packet::Fragment(Fragment {
+        key: FragmentKey { from, to, identification: header.identification().into() },
+        offset: header.fragments_offset().byte_offset().into(),
+        more_follow: header.more_fragments(),
+        payload: payload.payload,
+    }))
+}
+
+fn of_ipv6<'a>(ip: &LaxIpv6Slice<'a>) -> Option<Packet<'a>> {
+    let (header, payload) = (ip.header(), ip.payload());
+    if payload.ip_number.0 != TCP {
+        return None;
+    }
+    let [from, to] = [header.source(), header.destination()].map(|ip| IpAddr::from(Ipv6Addr::from(ip)));
+    if !payload.fragmented {
+        return tcp(from, to, payload.payload);
+    }
+    let fragment = ip.extensions().clone().into_iter().find_map(|extension| match extension {
+        Ipv6ExtensionSlice::Fragment(fragment) => Some(fragment.to_header()),
+        _ => None,
+    })?;
+    Some(Packet::Fragment(Fragment {
+        key: FragmentKey { from, to, identification: fragment.identification },
+        offset: fragment.fragment_offset.byte_offset().into(),
+        more_follow: fragment.more_fragments,
+        payload: payload.payload,
+    }))
+}
+
+/// The segment in an IP packet's payload.
+pub(super) fn tcp(from: IpAddr, to: IpAddr, payload: &[u8]) -> Option<Packet<'_>> {
+    let tcp = TcpSlice::from_slice(payload).ok()?;
     Some(Packet::Tcp(Segment {
         from: SocketAddr::new(from, tcp.source_port()),
         to: SocketAddr::new(to, tcp.destination_port()),
         sequence: tcp.sequence_number(),
-        acknowledged: tcp.acknowledgment_number(),
+        acknowledged: tcp.ack().then(|| tcp.acknowledgment_number()),
         syn: tcp.syn(),
         fin: tcp.fin(),
         rst: tcp.rst(),
-        payload: tcp.payload(),
+        payload: payload.get(tcp.header_len()..).unwrap_or_default(),
     }))
 }
 

@@ -10,7 +10,8 @@ use super::exchange::Exchange;
 use super::found::{Found, Reason, Side};
 use crate::pgwire::backend::{CancelKey, ServerError, parameter_status};
 use crate::pgwire::client::First;
-use crate::pgwire::pieces::{Framing, Piece, Pieces, is_plausible};
+use crate::pgwire::pieces::{Framing, Piece, Pieces};
+use crate::pgwire::plausible::is_plausible;
 
 /// The longest message that is kept.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -76,6 +77,29 @@ impl Conversation {
         }
     }
 
+    /// A connection whose first bytes were not seen, and which is encrypted.
+    pub fn encrypted() -> Self {
+        Self { phase: Phase::Unread(Reason::EncryptedBytes), ..Self::new(true) }
+    }
+
+    /// Bytes that are kept for what comes next.
+    pub fn held_bytes(&self) -> usize {
+        self.client.body.capacity() + self.server.body.capacity() + self.exchange.held_bytes()
+    }
+
+    /// Gives up what is kept for later, since there is no room for it: what was not answered is given as it is, and what was
+    /// prepared is forgotten.
+    ///
+    /// # Errors
+    /// Whatever `sink` answers.
+    pub fn forget(&mut self, at: (u16, u64), sink: &mut Sink<'_>) -> io::Result<()> {
+        for half in [&mut self.client, &mut self.server] {
+            half.is_whole &= half.body.is_empty();
+            half.body = Vec::new();
+        }
+        self.exchange.forget(at, sink)
+    }
+
     /// Takes the next bytes of one side, seen at `time_us`; `at` is the source's index and the place in it.
     ///
     /// # Errors
@@ -137,6 +161,9 @@ impl Conversation {
     pub fn closed(&mut self, at: (u16, u64), sink: &mut Sink<'_>) -> io::Result<()> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
+        }
+        if self.phase == Phase::Messages && !self.is_authenticated {
+            sink(Found::Skipped { reason: Reason::FailedLogin, count: 1, at })?;
         }
         self.exchange.closed(at, sink)
     }
@@ -324,6 +351,8 @@ impl Conversation {
                 Ok(())
             }
             b'E' if ServerError::parse(body).is_none_or(|error| error.is_fatal()) => {
+                // Nothing follows it.
+                self.closed = true;
                 sink(Found::Skipped { reason: Reason::FailedLogin, count: 1, at: seen.at })
             }
             _ => Ok(()),

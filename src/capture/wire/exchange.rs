@@ -138,7 +138,8 @@ impl Exchange {
             b'P' => {
                 let Parse { statement, sql, parameter_types } = Parse::read(body)?;
                 let text = Arc::new(Statement::new(owned(sql), parameter_types.clone()));
-                let before = self.statements.set(statement, text);
+                let bytes = sql.len() + 4 * parameter_types.len();
+                let before = self.statements.set(statement, text, bytes);
                 let step = Step::Parse { name: owned(statement), before };
                 let message = Message::Parse { statement: owned(statement), sql: owned(sql), parameter_types };
                 (message, Some(step), None)
@@ -186,7 +187,8 @@ impl Exchange {
         let skip = known.is_none().then_some(Reason::StatementUnknown);
         match known {
             Some(known) => {
-                self.portals.set(portal, Portal { statement: known, result_formats: result_formats.clone() });
+                let bytes = known.sql.len();
+                self.portals.set(portal, Portal { statement: known, result_formats: result_formats.clone() }, bytes);
             }
             None => self.portals.remove(portal),
         }
@@ -247,7 +249,8 @@ impl Exchange {
         while let Some(step) = pop_front_if(&mut front.steps, |step| !matches!(step, Step::Sync | Step::Query(_))) {
             match step {
                 Step::Parse { name, before: Some(before) } => {
-                    self.statements.set(&name, before);
+                    let bytes = before.sql.len();
+                    self.statements.set(&name, before, bytes);
                 }
                 Step::Parse { name, before: None } => self.statements.remove(&name),
                 _ => {}
@@ -389,6 +392,23 @@ impl Exchange {
             self.give(batch, None, seen, sink)?;
         }
         Ok(())
+    }
+
+    /// Bytes that are kept: of requests that are not answered yet, of COPY data, and of what is prepared.
+    pub fn held_bytes(&self) -> usize {
+        let copy_bytes = self.copy.as_ref().map_or(0, |copy| copy.bytes.capacity());
+        self.pending_bytes + copy_bytes + self.statements.bytes() + self.portals.bytes()
+    }
+
+    /// Gives what is not answered as it is, and forgets what is prepared.
+    pub fn forget(&mut self, at: (u16, u64), sink: &mut Sink<'_>) -> io::Result<()> {
+        self.is_doubtful |= !self.pending.is_empty();
+        self.closed(at, sink)?;
+        let count = self.statements.forget() + self.portals.forget();
+        match count {
+            0 => Ok(()),
+            count => sink(Found::Skipped { reason: Reason::Forgotten, count, at }),
+        }
     }
 
     pub fn client_lost(&mut self, at: (u16, u64), sink: &mut Sink<'_>) -> io::Result<()> {

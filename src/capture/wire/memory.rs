@@ -59,43 +59,73 @@ fn contains_word(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
 
+/// What a name costs beside its value and itself.
+const NAME_BYTES: usize = 96;
+
 /// Values by name.
 #[derive(Debug)]
 pub(super) struct Names<T> {
-    named: HashMap<Vec<u8>, (T, u64)>,
+    named: HashMap<Vec<u8>, Named<T>>,
     uses: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Named<T> {
+    value: T,
+    /// Counts up with each use of any name.
+    used: u64,
+    bytes: usize,
 }
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { named: HashMap::new(), uses: 0 }
+        Self { named: HashMap::new(), uses: 0, bytes: 0 }
     }
 }
 
 impl<T: Clone> Names<T> {
     pub fn get(&mut self, name: &[u8]) -> Option<T> {
         self.uses += 1;
-        let (value, used) = self.named.get_mut(name)?;
-        *used = self.uses;
-        Some(value.clone())
+        let named = self.named.get_mut(name)?;
+        named.used = self.uses;
+        Some(named.value.clone())
     }
 
-    /// Gives what had the name before.
-    pub fn set(&mut self, name: &[u8], value: T) -> Option<T> {
+    /// Gives what had the name before; the value holds so many bytes.
+    pub fn set(&mut self, name: &[u8], value: T, bytes: usize) -> Option<T> {
         self.uses += 1;
-        let before = self.named.insert(name.to_vec(), (value, self.uses));
+        let bytes = bytes + name.len() + NAME_BYTES;
+        let before = self.named.insert(name.to_vec(), Named { value, used: self.uses, bytes });
+        self.bytes += bytes;
+        self.bytes -= before.as_ref().map_or(0, |before| before.bytes);
         if self.named.len() > NAMES_MAX {
             // An eighth at a time, so that the search for the oldest is rare.
-            let mut uses: Vec<_> = self.named.values().map(|(_, used)| *used).collect();
+            let mut uses: Vec<_> = self.named.values().map(|named| named.used).collect();
             let (_, oldest_kept, _) = uses.select_nth_unstable(NAMES_MAX / 8);
             let oldest_kept = *oldest_kept;
-            self.named.retain(|_, (_, used)| *used >= oldest_kept);
+            self.named.retain(|_, named| named.used >= oldest_kept);
+            self.bytes = self.named.values().map(|named| named.bytes).sum();
         }
-        before.map(|(value, _)| value)
+        before.map(|named| named.value)
     }
 
     pub fn remove(&mut self, name: &[u8]) {
-        self.named.remove(name);
+        if let Some(named) = self.named.remove(name) {
+            self.bytes -= named.bytes;
+        }
+    }
+
+    /// Bytes that names and values hold.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets all of them; says how many there were.
+    pub fn forget(&mut self) -> u64 {
+        let count = self.named.len() as u64;
+        *self = Self { uses: self.uses, ..Self::default() };
+        count
     }
 }
 
@@ -115,10 +145,15 @@ mod tests {
     fn the_longest_unused_name_is_forgotten_first() {
         let mut names = Names::default();
         for n in 0..2 * NAMES_MAX as u64 {
-            names.set(&n.to_be_bytes(), n);
+            names.set(&n.to_be_bytes(), n, 8);
             assert_eq!(names.get(&0_u64.to_be_bytes()), Some(0));
         }
         assert!(names.named.len() <= NAMES_MAX);
         assert_eq!(names.get(&1_u64.to_be_bytes()), None);
+        assert_eq!(names.bytes(), names.named.len() * (8 + 8 + NAME_BYTES));
+        for n in 0..2 * NAMES_MAX as u64 {
+            names.remove(&n.to_be_bytes());
+        }
+        assert_eq!(names.bytes(), 0);
     }
 }

@@ -1,0 +1,129 @@
+//! All connections of a capture: each segment to its own, within bounds.
+//!
+//! Takes segments in the order of their capture. Must not know files or link types.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+
+use super::super::session::Shared;
+use super::super::wire::Reason;
+use super::capture::skip;
+use super::connection::Connection;
+use super::packet::Segment;
+use crate::workload::record::Skipped;
+
+/// Connections that are followed at a time.
+const CONNECTIONS_MAX: usize = 65_536;
+
+/// Bytes that all connections keep for what comes next. Beyond it, the one that keeps most gives it up.
+const HELD_BYTES_MAX: usize = 256 << 20;
+
+/// The two ends of a connection, in their order.
+type Ends = (SocketAddr, SocketAddr);
+
+/// The connections so far.
+pub(super) struct Connections {
+    /// Only these ports; all where there is none.
+    ports: Vec<u16>,
+    connections: HashMap<Ends, Connection>,
+    held_bytes: usize,
+    held_bytes_max: usize,
+}
+
+impl Connections {
+    /// None yet.
+    pub fn new(ports: &[u16]) -> Self {
+        let connections = HashMap::new();
+        Self { ports: ports.to_vec(), connections, held_bytes: 0, held_bytes_max: HELD_BYTES_MAX }
+    }
+
+    /// Takes a segment, seen at `time_us`; `at` is the index of its file and its number there.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn take(
+        &mut self,
+        segment: &Segment<'_>,
+        time_us: i64,
+        at: (u16, u64),
+        shared: &mut Shared,
+        skipped: &mut BTreeMap<String, Skipped>,
+    ) -> io::Result<()> {
+        let ports = [segment.from.port(), segment.to.port()];
+        if !self.ports.is_empty() && !self.ports.iter().any(|port| ports.contains(port)) {
+            return Ok(());
+        }
+        shared.first_us = shared.first_us.min(time_us);
+        let is_first = segment.from <= segment.to;
+        let ends = if is_first { (segment.from, segment.to) } else { (segment.to, segment.from) };
+        let begins = segment.syn && segment.acknowledged.is_none();
+        if begins && self.connections.get(&ends).is_some_and(Connection::has_spoken) {
+            self.end(&ends, shared)?;
+        }
+        if !self.connections.contains_key(&ends) {
+            if !segment.syn && segment.payload.is_empty() {
+                return Ok(());
+            }
+            if self.connections.len() >= CONNECTIONS_MAX {
+                skip(skipped, "packet of a connection beyond 65,536 at a time", 1, at);
+                return Ok(());
+            }
+            self.connections.insert(ends, Connection::new(segment, is_first, &self.ports));
+        }
+        let Some(connection) = self.connections.get_mut(&ends) else { return Ok(()) };
+        let before_bytes = connection.held_bytes();
+        connection.take(segment, is_first, time_us, at, shared)?;
+        self.held_bytes = self.held_bytes + connection.held_bytes() - before_bytes;
+        if connection.is_finished() {
+            self.end(&ends, shared)?;
+        }
+        self.cancel(shared);
+        self.keep_bounds(shared)
+    }
+
+    /// The captures are over.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn finish(mut self, shared: &mut Shared) -> io::Result<()> {
+        // In the order of their ends' addresses, so that the same capture always numbers its sessions alike.
+        let mut left: Vec<_> = self.connections.drain().collect();
+        left.sort_by_key(|(ends, _)| *ends);
+        left.into_iter().try_for_each(|(_, connection)| connection.finish(shared))
+    }
+
+    fn end(&mut self, ends: &Ends, shared: &mut Shared) -> io::Result<()> {
+        match self.connections.remove(ends) {
+            Some(connection) => {
+                self.held_bytes -= connection.held_bytes();
+                connection.finish(shared)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn cancel(&mut self, shared: &mut Shared) {
+        for (key, time_us, at) in std::mem::take(&mut shared.cancels) {
+            let met = self.connections.values_mut().find_map(|connection| connection.cancelled(&key, time_us));
+            if met != Some(true) {
+                shared.skip(Reason::CancelWithoutRequest, 1, at);
+            }
+        }
+    }
+
+    fn keep_bounds(&mut self, shared: &mut Shared) -> io::Result<()> {
+        while self.held_bytes > self.held_bytes_max {
+            let largest = self.connections.values_mut().max_by_key(|connection| connection.held_bytes());
+            let Some(largest) = largest else { return Ok(()) };
+            let before_bytes = largest.held_bytes();
+            largest.forget(shared)?;
+            let freed_bytes = before_bytes - largest.held_bytes().min(before_bytes);
+            self.held_bytes -= freed_bytes;
+            if freed_bytes == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
