@@ -8,12 +8,13 @@ use super::alphabet::ALPHABETS;
 use super::{Mapping, alphabet, form, integer, number};
 
 /// The script's parts, in order.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     include_str!("begin.sql"),
     include_str!("numbers.sql"),
     include_str!("forms.sql"),
     include_str!("texts.sql"),
     include_str!("types.sql"),
+    include_str!("plan.sql"),
     include_str!("database.sql"),
 ];
 

@@ -64,7 +64,7 @@ DECLARE
     image bytea := codes;
     start int;
     seed bytea;
-    block bytea;
+    stream bytea;
     step int;
     first int := 0;
     size int := size_of_others;
@@ -80,16 +80,17 @@ BEGIN
             start := middle;
             seed := pgrehearse_anonymize.mac(set_byte('\x7301', 1, round) || head || substr(image, 1, middle));
         END IF;
+        stream := '';
+        FOR block IN 0..(CASE round WHEN 2 THEN middle ELSE count - middle END - 1) / 16 LOOP
+            stream := stream || sha256(seed || int4send(block));
+        END LOOP;
         FOR at IN start..(CASE round WHEN 2 THEN middle ELSE count END - 1) LOOP
-            IF (at - start) % 16 = 0 THEN
-                block := sha256(seed || int4send((at - start) / 16));
-            END IF;
             IF firsts IS NOT NULL THEN
                 first := get_byte(firsts, at);
                 size := CASE first WHEN 97 THEN size_of_others WHEN 48 THEN 10 WHEN 49 THEN 9
                                    WHEN 1 THEN 9 WHEN 10 THEN 90 ELSE 156 END;
             END IF;
-            step := get_byte(block, 2 * ((at - start) % 16)) * 256 + get_byte(block, 2 * ((at - start) % 16) + 1);
+            step := get_byte(stream, 2 * (at - start)) * 256 + get_byte(stream, 2 * (at - start) + 1);
             IF round = 2 AND at = 0 THEN
                 step := 1 + step % (size - 1);
             END IF;
