@@ -53,9 +53,15 @@ BEGIN
 END
 $$;
 
--- Each symbol to another one of its alphabet. `firsts` holds the first symbol of each one's alphabet: it says how many
--- there are; those of letters, or all where `firsts` is null, have `size_of_others`.
-CREATE FUNCTION pgrehearse_anonymize.shuffled(frame text, codes bytea, firsts bytea, size_of_others int) RETURNS bytea
+-- How many symbols an alphabet has, told by its first: those of letters, and all bytes, have `others`.
+CREATE FUNCTION pgrehearse_anonymize.size(first int, others int) RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE first WHEN 97 THEN others WHEN 0 THEN others WHEN 48 THEN 10 WHEN 49 THEN 9
+                      WHEN 1 THEN 9 WHEN 10 THEN 90 ELSE 156 END
+$$;
+
+-- Each symbol to another one of its alphabet; `firsts` holds the first symbol of each one's.
+CREATE FUNCTION pgrehearse_anonymize.shuffled(frame text, codes bytea, firsts bytea, others int) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     count int := length(codes);
@@ -63,11 +69,10 @@ DECLARE
     head bytea := convert_to(frame, 'UTF8') || '\x00';
     image bytea := codes;
     start int;
+    past int;
+    first int;
     seed bytea;
     stream bytea;
-    step int;
-    first int := 0;
-    size int := size_of_others;
 BEGIN
     IF count = 0 THEN
         RETURN codes;
@@ -75,26 +80,28 @@ BEGIN
     FOR round IN 1..3 LOOP
         IF round = 2 THEN
             start := 0;
+            past := middle;
             seed := pgrehearse_anonymize.mac('\x7302' || head || substr(image, middle + 1));
         ELSE
             start := middle;
+            past := count;
             seed := pgrehearse_anonymize.mac(set_byte('\x7301', 1, round) || head || substr(image, 1, middle));
         END IF;
         stream := '';
-        FOR block IN 0..(CASE round WHEN 2 THEN middle ELSE count - middle END - 1) / 16 LOOP
+        FOR block IN 0..(past - start - 1) / 16 LOOP
             stream := stream || sha256(seed || int4send(block));
         END LOOP;
-        FOR at IN start..(CASE round WHEN 2 THEN middle ELSE count END - 1) LOOP
-            IF firsts IS NOT NULL THEN
-                first := get_byte(firsts, at);
-                size := CASE first WHEN 97 THEN size_of_others WHEN 48 THEN 10 WHEN 49 THEN 9
-                                   WHEN 1 THEN 9 WHEN 10 THEN 90 ELSE 156 END;
-            END IF;
-            step := get_byte(stream, 2 * (at - start)) * 256 + get_byte(stream, 2 * (at - start) + 1);
-            IF round = 2 AND at = 0 THEN
-                step := 1 + step % (size - 1);
-            END IF;
-            image := set_byte(image, at, first + (get_byte(image, at) - first + step) % size);
+        IF round = 2 THEN
+            -- The first symbol becomes another one for certain.
+            first := get_byte(firsts, 0);
+            image := set_byte(image, 0, first + (get_byte(image, 0) - first + 1 + ((get_byte(stream, 0) << 8) + get_byte(stream, 1))
+                % (pgrehearse_anonymize.size(first, others) - 1)) % pgrehearse_anonymize.size(first, others));
+        END IF;
+        -- One statement a symbol: this is where the time goes.
+        FOR at IN (CASE round WHEN 2 THEN 1 ELSE start END)..past - 1 LOOP
+            image := set_byte(image, at, get_byte(firsts, at) + (get_byte(image, at) - get_byte(firsts, at)
+                + (get_byte(stream, 2 * (at - start)) << 8) + get_byte(stream, 2 * (at - start) + 1))
+                % pgrehearse_anonymize.size(get_byte(firsts, at), others));
         END LOOP;
     END LOOP;
     RETURN image;

@@ -109,7 +109,7 @@ DECLARE
     nibbles bytea := decode(regexp_replace(mapped, '(.)', '0\1', 'g'), 'hex');
     image text;
 BEGIN
-    nibbles := pgrehearse_anonymize.shuffled('u' || substr(digits, 13, 1) || substr(digits, 17, 1), nibbles, NULL, 16);
+    nibbles := pgrehearse_anonymize.shuffled('u' || substr(digits, 13, 1) || substr(digits, 17, 1), nibbles, decode(repeat('00', 30), 'hex'), 16);
     image := regexp_replace(encode(nibbles, 'hex'), '.(.)', '\1', 'g');
     image := left(image, 8) || '-' || substr(image, 9, 4) || '-' || substr(digits, 13, 1) || substr(image, 13, 3) || '-'
         || substr(digits, 17, 1) || substr(image, 16, 3) || '-' || substr(image, 19);
@@ -153,7 +153,7 @@ $$;
 
 CREATE FUNCTION pgrehearse_anonymize.bytes(value bytea) RETURNS bytea
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT pgrehearse_anonymize.shuffled('b' || length(value), value, NULL, 256)
+    SELECT pgrehearse_anonymize.shuffled('b' || length(value), value, decode(repeat('00', length(value)), 'hex'), 256)
 $$;
 
 -- A value of one form that has no values inside it, mapped once.
