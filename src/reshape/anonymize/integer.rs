@@ -3,6 +3,11 @@
 //! Takes and gives magnitudes below 2^63; the sign stays, so that `-5` is mapped alike as a literal and as a minus
 //! before a 5. Must not know where a number stands.
 //!
+//! Promised is that equal numbers stay equal, unequal ones unequal, that zero stays, and that each stays as long as it is
+//! and within its integer type: so keys and joins hold, and a `numeric(10,2)` still fits. Not promised are order, sums,
+//! distances and bounds other than those: a rating of 1 to 5 may become 8. Such numbers belong on the list of values that
+//! stay, or in columns that are kept.
+//!
 //! The numbers of one length form ranges of `high * low` numbers, cut where the integer types end, so that a smallint
 //! stays one. A number's place in its range is a pair of coordinates, and three rounds of a Feistel network add keyed
 //! numbers to one of them, chosen by the other. The middle round alone changes the high one and never adds nothing: so

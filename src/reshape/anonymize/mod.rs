@@ -17,6 +17,7 @@ mod structure;
 mod value;
 
 pub use key::{KEY_VARIABLE, Key, KeyError};
+pub use script::ScriptError;
 pub use value::{Fate, Mapping, Watch};
 
 #[cfg(test)]

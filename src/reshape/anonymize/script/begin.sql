@@ -1,6 +1,7 @@
 -- Maps the values of a database as `pgrehearse workload anonymize` maps those of a workload, under the same key.
 --
--- THIS FILE HOLDS THE KEY: who has it can map values back. Keep it as the key itself, and drop the schema when done.
+-- THIS FILE HOLDS THE KEY: who has it can map values back. Keep it as the key itself. The functions hold it, too, where
+-- everyone who may connect to the database can read it: drop the schema when done.
 --
 -- For a copy of production that becomes staging; PostgreSQL 11 and later, encoding UTF8, as a superuser:
 --

@@ -16,8 +16,8 @@ DECLARE
     named text;
 BEGIN
     -- The sort ends the reading before the first row is written.
-    EXECUTE format('WITH emptied AS (DELETE FROM %s %s AS pgrehearse RETURNING %s, tableoid AS pgrehearse_table, ctid AS pgrehearse_row)'
-        ' INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM emptied ORDER BY pgrehearse_table, pgrehearse_row',
+    EXECUTE format('WITH emptied AS (DELETE FROM %s %s AS pgrehearse RETURNING %s, tableoid AS "old tableoid", ctid AS "old ctid")'
+        ' INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM emptied ORDER BY "old tableoid", "old ctid"',
         single, relation, columns, relation, columns, array_to_string(expressions, ', '));
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN rows;

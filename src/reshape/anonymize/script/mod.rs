@@ -4,6 +4,10 @@
 //! files beside this one; keys, tables and lists are put into them from the constants that the mapping itself uses, so
 //! that the two cannot differ there. Must not know files or servers.
 
+mod file;
+
+pub use file::ScriptError;
+
 use super::alphabet::ALPHABETS;
 use super::{Mapping, alphabet, form, integer, number};
 

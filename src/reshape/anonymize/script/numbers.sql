@@ -60,7 +60,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
                       WHEN 1 THEN 9 WHEN 10 THEN 90 ELSE 156 END
 $$;
 
--- Each symbol to another one of its alphabet; `firsts` holds the first symbol of each one's.
+-- Each symbol to another one of its alphabet; `firsts` holds the first symbol of each one's. By pieces of 512, since each
+-- replacement copies its piece.
 CREATE FUNCTION pgrehearse_anonymize.shuffled(frame text, codes bytea, firsts bytea, others int) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
@@ -70,13 +71,12 @@ DECLARE
     image bytea := codes;
     start int;
     past int;
+    changed bytea;
+    piece bytea;
     first int;
     seed bytea;
     stream bytea;
 BEGIN
-    IF count = 0 THEN
-        RETURN codes;
-    END IF;
     FOR round IN 1..3 LOOP
         IF round = 2 THEN
             start := 0;
@@ -87,22 +87,29 @@ BEGIN
             past := count;
             seed := pgrehearse_anonymize.mac(set_byte('\x7301', 1, round) || head || substr(image, 1, middle));
         END IF;
-        stream := '';
-        FOR block IN 0..(past - start - 1) / 16 LOOP
-            stream := stream || sha256(seed || int4send(block));
+        changed := '';
+        WHILE start < past LOOP
+            piece := substr(image, start + 1, least(512, past - start));
+            stream := '';
+            FOR block IN length(changed) / 16..(length(changed) + length(piece) - 1) / 16 LOOP
+                stream := stream || sha256(seed || int4send(block));
+            END LOOP;
+            IF round = 2 AND start = 0 THEN
+                -- The first symbol becomes another one for certain.
+                first := get_byte(firsts, 0);
+                stream := set_byte(set_byte(stream, 0, 0), 1,
+                    1 + ((get_byte(stream, 0) << 8) + get_byte(stream, 1)) % (pgrehearse_anonymize.size(first, others) - 1));
+            END IF;
+            -- One statement a symbol: this is where the time goes.
+            FOR at IN 0..length(piece) - 1 LOOP
+                piece := set_byte(piece, at, get_byte(firsts, start + at) + (get_byte(piece, at) - get_byte(firsts, start + at)
+                    + (get_byte(stream, 2 * at) << 8) + get_byte(stream, 2 * at + 1))
+                    % pgrehearse_anonymize.size(get_byte(firsts, start + at), others));
+            END LOOP;
+            changed := changed || piece;
+            start := start + length(piece);
         END LOOP;
-        IF round = 2 THEN
-            -- The first symbol becomes another one for certain.
-            first := get_byte(firsts, 0);
-            image := set_byte(image, 0, first + (get_byte(image, 0) - first + 1 + ((get_byte(stream, 0) << 8) + get_byte(stream, 1))
-                % (pgrehearse_anonymize.size(first, others) - 1)) % pgrehearse_anonymize.size(first, others));
-        END IF;
-        -- One statement a symbol: this is where the time goes.
-        FOR at IN (CASE round WHEN 2 THEN 1 ELSE start END)..past - 1 LOOP
-            image := set_byte(image, at, get_byte(firsts, at) + (get_byte(image, at) - get_byte(firsts, at)
-                + (get_byte(stream, 2 * (at - start)) << 8) + get_byte(stream, 2 * (at - start) + 1))
-                % pgrehearse_anonymize.size(get_byte(firsts, at), others));
-        END LOOP;
+        image := CASE round WHEN 2 THEN changed || substr(image, middle + 1) ELSE substr(image, 1, middle) || changed END;
     END LOOP;
     RETURN image;
 END

@@ -16,7 +16,8 @@ BEGIN
         'timestamptz'::regtype, 'json'::regtype, 'jsonb'::regtype) THEN
         RETURN format('pgrehearse_anonymize.value(%%s::%s)', format_type(base.oid, NULL));
     ELSIF base.typtype = 'e' OR base.oid IN ('boolean'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype,
-        'int4range'::regtype, 'int8range'::regtype, 'numrange'::regtype, 'oid'::regtype) OR base.typname LIKE 'reg%' THEN
+        'int4range'::regtype, 'int8range'::regtype, 'numrange'::regtype, 'oid'::regtype, 'xid'::regtype, '"char"'::regtype,
+        'pg_lsn'::regtype) OR base.typname LIKE 'reg%' AND base.typnamespace = 'pg_catalog'::regnamespace THEN
         RETURN '';
     ELSIF base.typcategory = 'A' AND base.typelem <> 0 THEN
         element := pgrehearse_anonymize.expression(base.typelem);

@@ -10,6 +10,8 @@ DECLARE
     kept text := '[^0-9a-z]+';
     bytes bytea;
     image bytea;
+    piece bytea;
+    whole text := '';
     code int;
     next int := 0;
 BEGIN
@@ -28,18 +30,22 @@ BEGIN
         RETURN convert_from(image, 'UTF8');
     END IF;
     bytes := convert_to(value, 'UTF8');
-    FOR at IN 0..length(bytes) - 1 LOOP
-        code := get_byte(bytes, at);
-        CONTINUE WHEN next >= length(image);
-        IF code BETWEEN 65 AND 90 THEN
-            bytes := set_byte(bytes, at, get_byte(image, next) - 32);
-            next := next + 1;
-        ELSIF code BETWEEN 97 AND 122 OR code BETWEEN 49 AND 57 OR code = 48 AND kind <> 'x' THEN
-            bytes := set_byte(bytes, at, get_byte(image, next));
-            next := next + 1;
-        END IF;
+    WHILE length(bytes) > 0 LOOP
+        piece := substr(bytes, 1, 512);
+        bytes := substr(bytes, 513);
+        FOR at IN 0..length(piece) - 1 LOOP
+            code := get_byte(piece, at);
+            IF code BETWEEN 97 AND 122 OR code BETWEEN 49 AND 57 OR code = 48 AND kind <> 'x' THEN
+                piece := set_byte(piece, at, get_byte(image, next));
+                next := next + 1;
+            ELSIF code BETWEEN 65 AND 90 THEN
+                piece := set_byte(piece, at, get_byte(image, next) - 32);
+                next := next + 1;
+            END IF;
+        END LOOP;
+        whole := whole || convert_from(piece, 'UTF8');
     END LOOP;
-    RETURN convert_from(bytes, 'UTF8');
+    RETURN whole;
 END
 $$;
 
@@ -48,7 +54,8 @@ CREATE FUNCTION pgrehearse_anonymize.wide_characters(value text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
     pieces text[] := string_to_array(value, NULL);
-    frame text := 't';
+    frames text[] := '{t}';
+    frame bytea;
     places int[] := '{}';
     firsts int[] := '{}';
     sizes int[] := '{}';
@@ -65,9 +72,9 @@ BEGIN
     FOR at IN 1..cardinality(pieces) LOOP
         found := pgrehearse_anonymize.place(ascii(pieces[at]));
         IF found.first IS NULL THEN
-            frame := frame || pieces[at];
+            frames := frames || pieces[at];
         ELSE
-            frame := frame || chr(found.first);
+            frames := frames || chr(found.first);
             places := places || at;
             firsts := firsts || found.first;
             sizes := sizes || found.size;
@@ -75,13 +82,14 @@ BEGIN
             smalls := smalls || chr(ascii(pieces[at]) - found.distance);
         END IF;
     END LOOP;
+    frame := convert_to(array_to_string(frames, ''), 'UTF8') || '\x00';
     count := cardinality(places);
     middle := (count + 1) / 2;
     FOR round IN 1..3 LOOP
         EXIT WHEN count = 0;
         start := CASE round WHEN 2 THEN 1 ELSE middle + 1 END;
-        seed := pgrehearse_anonymize.mac(set_byte('\x7301', 1, round) || convert_to(frame, 'UTF8') || '\x00' || convert_to(
-            array_to_string(CASE round WHEN 2 THEN smalls[middle + 1:count] ELSE smalls[1:middle] END, ''), 'UTF8'));
+        seed := pgrehearse_anonymize.mac(set_byte('\x7301', 1, round) || frame || convert_to(array_to_string(
+            CASE round WHEN 2 THEN smalls[middle + 1:count] ELSE smalls[1:middle] END, ''), 'UTF8'));
         FOR at IN start..(CASE round WHEN 2 THEN middle ELSE count END) LOOP
             IF (at - start) % 16 = 0 THEN
                 block := sha256(seed || int4send((at - start) / 16));
@@ -205,26 +213,27 @@ BEGIN
             FOR at IN 1..cardinality(pieces) LOOP
                 piece := pieces[at];
                 IF piece LIKE '"%' AND NOT @JSON_KEYS@ AND ltrim(pieces[at + 1], E' \t\n\r') LIKE ':%' THEN
-                    image := image || to_json(piece::json #>> '{}')::text;
+                    pieces[at] := to_json(piece::json #>> '{}')::text;
                 ELSIF piece LIKE '"%' THEN
-                    image := image || to_json(pgrehearse_anonymize.value(piece::json #>> '{}'))::text;
+                    pieces[at] := to_json(pgrehearse_anonymize.value(piece::json #>> '{}'))::text;
                 ELSIF piece ~ '^[-0-9]' THEN
-                    image := image || pgrehearse_anonymize.value(piece);
-                ELSE
-                    image := image || piece;
+                    pieces[at] := pgrehearse_anonymize.value(piece);
                 END IF;
             END LOOP;
+            image := array_to_string(pieces, '');
         WHEN 'array' THEN
-            FOREACH piece IN ARRAY pgrehearse_anonymize.array_pieces(value) LOOP
+            pieces := pgrehearse_anonymize.array_pieces(value);
+            -- The first piece is the bounds.
+            FOR at IN 2..cardinality(pieces) LOOP
+                piece := pieces[at];
                 IF piece LIKE '"%' THEN
                     piece := pgrehearse_anonymize.value(regexp_replace(substr(piece, 2, length(piece) - 2), '\\(.)', '\1', 'g'));
-                    image := image || '"' || replace(replace(piece, '\', '\\'), '"', '\"') || '"';
-                ELSIF piece IN ('{', '}', ',', '') OR piece LIKE '[%=' OR lower(piece COLLATE "C") = 'null' THEN
-                    image := image || piece;
-                ELSE
-                    image := image || pgrehearse_anonymize.value(piece);
+                    pieces[at] := '"' || replace(replace(piece, '\', '\\'), '"', '\"') || '"';
+                ELSIF piece NOT IN ('{', '}', ',') AND lower(piece COLLATE "C") <> 'null' THEN
+                    pieces[at] := pgrehearse_anonymize.value(piece);
                 END IF;
             END LOOP;
+            image := array_to_string(pieces, '');
         WHEN 'range' THEN
             image := pgrehearse_anonymize.range_text(value);
         WHEN 'multirange' THEN
