@@ -45,8 +45,15 @@ pub enum CaptureError {
          hint: set log_line_prefix = '%m [%p] %q%u@%d ' and log anew"
     )]
     PrefixWithoutTime { file: String, prefix: String },
-    #[error("\"{file}\" and \"{other}\" have the same content\nhint: give each file once")]
+    #[error("\"{file}\" and \"{other}\" begin with the same content
+hint: give each file once, compressed or not")]
     SameContent { file: String, other: String },
+    /// A server that logs in several formats writes every entry into each.
+    #[error(
+        "\"{file}\" and \"{other}\" hold the same entries in two formats\n\
+         hint: give the files of one format; csvlog and jsonlog tell more than stderr"
+    )]
+    SameEntries { file: String, other: String },
     /// `seen` says what the log holds instead, `hint` what to switch on.
     #[error("no statement found in {lines} lines of log\ndetail: {seen}\nhint: {hint}")]
     NoStatements { lines: u64, seen: String, hint: String },

@@ -102,9 +102,9 @@ impl Storage {
     ///
     /// # Errors
     /// It cannot be opened.
-    pub fn open(self, path: &Path) -> io::Result<Opened> {
+    pub fn open(&self, path: &Path) -> io::Result<Opened> {
         let stored: Box<dyn Read> = match self.is_stdin {
-            true => Box::new(io::Cursor::new(self.head).chain(io::stdin())),
+            true => Box::new(io::Cursor::new(self.head.clone()).chain(io::stdin())),
             false => Box::new(File::open(path)?),
         };
         let counted = Stored(Rc::new(Counted { stored: RefCell::new((stored, Sha256::new())), read: Cell::new(0) }));

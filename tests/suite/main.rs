@@ -14,6 +14,7 @@ mod every_way;
 mod executions;
 mod external;
 mod inputs;
+mod log_files;
 mod plans;
 mod proxy;
 mod scenarios;

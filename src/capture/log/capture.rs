@@ -13,10 +13,10 @@ use super::super::output::{self, Naming};
 use super::super::report::CaptureReport;
 use super::super::sort::Sorter;
 use super::assembler::{Assembled, Assembler};
-use super::decoder::{Found, Learned};
+use super::decoder::Found;
 use super::format::LogFormat;
 use super::line_prefix::LinePrefix;
-use super::source::{self, look_at};
+use super::source::{self, Journey, look_at};
 use super::tally::{Reason, Tally};
 use crate::tenant::{Mapping, Rules, TenantTable};
 use crate::workload::record::Source;
@@ -57,14 +57,15 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     let sorter = Sorter::new(destination::directory_of(&options.output));
     let mut reading = Reading {
         assembler: Assembler::new(options.tenant_rules.clone(), sorter),
-        learned: Learned::default(),
-        directory: destination::directory_of(&options.output).to_owned(),
+        journey: Journey::new(destination::directory_of(&options.output)),
         sources: Vec::new(),
         read_bytes: 0,
         lines: 0,
     };
-    for input in inputs {
-        reading.read(input, |read_bytes, requests| progress(Progress { read_bytes, total_bytes, requests }))?;
+    for (at, input) in inputs.iter().enumerate() {
+        reading.read(input, inputs.get(at + 1), |read_bytes, requests| {
+            progress(Progress { read_bytes, total_bytes, requests })
+        })?;
     }
     let Reading { assembler, sources, lines, .. } = reading;
     let assembled = assembler.finish().map_err(|source| CaptureError::Temporary { source })?;
@@ -85,45 +86,53 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
 /// What is carried from file to file.
 struct Reading {
     assembler: Assembler,
-    learned: Learned,
-    /// For temporary files.
-    directory: PathBuf,
+    journey: Journey,
     sources: Vec<Source>,
     read_bytes: u64,
     lines: u64,
 }
 
 impl Reading {
-    fn read(&mut self, input: source::Source, mut progress: impl FnMut(u64, u64)) -> Result<(), CaptureError> {
+    fn read(
+        &mut self,
+        input: &source::Source,
+        next: Option<&source::Source>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<(), CaptureError> {
         let index = self.sources.len() as u16;
-        let (name, path, kind) = (input.name.clone(), input.path.display().to_string(), input.kind());
-        let Self { assembler, learned, read_bytes, directory, .. } = self;
+        let Self { assembler, journey, read_bytes, .. } = self;
         let requests = Cell::new(assembler.counts().requests());
         let report_read = |bytes| {
             *read_bytes += bytes;
             progress(*read_bytes, requests.get());
         };
         let mut give = |found: Found<'_>| {
-            match found {
-                Found::Entry { entry, zone_unknown } => {
-                    assembler.tally().unknown_zone += u64::from(zone_unknown);
-                    assembler.push(&entry).map_err(|source| CaptureError::Temporary { source })?;
-                    requests.set(assembler.counts().requests());
-                }
-                Found::Skipped(reason, at) => assembler.tally().skip(reason, at),
-                Found::SqlStateInferred { is_known: true } => assembler.tally().inferred_sqlstates += 1,
-                Found::SqlStateInferred { is_known: false } => assembler.tally().unknown_sqlstates += 1,
-            }
+            take(assembler, found)?;
+            requests.set(assembler.counts().requests());
             Ok(())
         };
-        let source::ReadSource { sha256, lines } = input.read(index, directory, learned, report_read, &mut give)?;
+        let source::ReadSource { sha256, lines } = input.read(index, next, journey, report_read, &mut give)?;
         self.lines += lines;
-        if let Some(same) = self.sources.iter().find(|source| lines > 0 && source.sha256 == sha256) {
-            return Err(CaptureError::SameContent { file: path, other: same.file.clone() });
-        }
-        self.sources.push(Source { file: name, sha256, kind: kind.to_owned() });
+        self.sources.push(Source { file: input.name.clone(), sha256, kind: input.kind().to_owned() });
         Ok(())
     }
+}
+
+/// Gives what was found to the assembler.
+///
+/// # Errors
+/// A temporary file cannot be written.
+pub fn take(assembler: &mut Assembler, found: Found<'_>) -> Result<(), CaptureError> {
+    match found {
+        Found::Entry { entry, zone_unknown } => {
+            assembler.tally().unknown_zone += u64::from(zone_unknown);
+            assembler.push(&entry).map_err(|source| CaptureError::Temporary { source })?;
+        }
+        Found::Skipped(reason, at) => assembler.tally().skip(reason, at),
+        Found::SqlStateInferred { is_known: true } => assembler.tally().inferred_sqlstates += 1,
+        Found::SqlStateInferred { is_known: false } => assembler.tally().unknown_sqlstates += 1,
+    }
+    Ok(())
 }
 
 fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64) -> CaptureReport {

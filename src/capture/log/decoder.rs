@@ -9,9 +9,8 @@ use super::processes::Processes;
 use super::tally::Reason;
 use super::timestamp::Zones;
 
-/// A line longer than this belongs to no log: the server cuts none, but no client sends a statement of this size and
-/// wants it replayed.
-pub const RECORD_BYTES_MAX: usize = 64 << 20;
+/// A record longer than this is skipped: the server cuts none, but each is held in memory several times over.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// What is learned from file to file.
 #[derive(Debug, Default)]

@@ -9,8 +9,9 @@ use super::csvlog::CsvLog;
 use super::decoder::{Decoder, Learned};
 use super::json;
 use super::jsonlog::{self, JsonLines};
-use super::line_prefix::LinePrefix;
+use super::line_prefix::{Label, LinePrefix};
 use super::lines::Lines;
+use super::objects::{Cut, Objects};
 use super::prefix_guess::{guess, label_at};
 use super::timestamp::LogTime;
 
@@ -31,10 +32,23 @@ pub enum LogFormat {
 pub struct Form {
     format: LogFormat,
     prefix: Option<LinePrefix>,
-    /// When the first lines were written.
+    /// When the first lines were written, and the last of those that were looked at.
     pub first_us: Option<i64>,
-    /// The youngest lines stand first.
-    pub is_newest_first: bool,
+    pub last_us: Option<i64>,
+    pub order: Order,
+    /// The first line is none of a record's first.
+    pub begins_within: bool,
+}
+
+/// The order in which a file's entries stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they were written.
+    Forward,
+    /// The youngest line first: somebody turned the file around.
+    LinesBackward,
+    /// The youngest JSON object first, as clouds show them.
+    ObjectsBackward,
 }
 
 /// Lines that are looked at.
@@ -61,13 +75,13 @@ impl Form {
     ) -> Result<Self, Unfit> {
         let lines: Vec<&[u8]> = head.split(|byte| *byte == b'\n').map(without_line_end).take(LINES_MAX).collect();
         let format = match format {
-            LogFormat::Auto => format_of(&lines).ok_or(Unfit::OtherKind)?,
+            LogFormat::Auto => format_of(&lines, head).ok_or(Unfit::OtherKind)?,
             given => given,
         };
+        let rows = if format == LogFormat::Json { rows(head) } else { Vec::new() };
         let prefix = match format {
             LogFormat::Csv | LogFormat::Auto => None,
             LogFormat::Json => {
-                let rows: Vec<_> = lines.iter().filter_map(|line| row(line)).collect();
                 let inner: Vec<&[u8]> = rows.iter().filter_map(jsonlog::line_in).collect();
                 match inner.iter().any(|line| label_at(line).is_some()) {
                     true => Some(prefix_of(file, &inner, given)?),
@@ -93,8 +107,29 @@ impl Form {
                 prefix: prefix.text().to_owned(),
             }));
         }
-        let times = times(&lines, format, prefix.as_ref(), now_us);
-        Ok(Self { format, prefix, first_us: times.first().copied(), is_newest_first: is_newest_first(&times) })
+        let times = match format {
+            LogFormat::Json => times_of_rows(&rows, prefix.as_ref()),
+            _ => times(&lines, format, prefix.as_ref(), now_us),
+        };
+        let order = match (is_newest_first(&times), format) {
+            (false, _) => Order::Forward,
+            (true, LogFormat::Json) => Order::ObjectsBackward,
+            (true, _) => Order::LinesBackward,
+        };
+        let begins_within = order == Order::Forward && begins_within(head, format, prefix.as_ref());
+        let (first_us, last_us) = (times.first().copied(), times.last().copied());
+        Ok(Self { format, prefix, first_us, last_us, order, begins_within })
+    }
+
+    /// Whether one decoder can go on from a file of this form to one of the other.
+    pub fn is_decoded_as(&self, other: &Self) -> bool {
+        let is_forward = self.order == Order::Forward && other.order == Order::Forward;
+        is_forward && self.format == other.format && self.prefix == other.prefix
+    }
+
+    /// The prefix of its lines, if it has such.
+    pub fn prefix(&self) -> Option<&LinePrefix> {
+        self.prefix.as_ref()
     }
 
     /// As it is named in a workload.
@@ -123,20 +158,31 @@ fn without_line_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn row<'a>(line: &'a [u8]) -> Option<json::Row<'a>> {
-    let line = line.trim_ascii();
-    if !line.starts_with(b"{") {
-        return None;
+/// The objects at the start of a file.
+fn rows(head: &[u8]) -> Vec<json::Row<'_>> {
+    let mut objects = Objects::default();
+    let mut rest = head;
+    let mut rows = Vec::new();
+    while !rest.is_empty() && rows.len() < LINES_MAX {
+        let length = match objects.cut(rest, false) {
+            Cut::NeedMore => break,
+            Cut::Object { bytes } => {
+                rows.extend(json::read(&rest[..bytes]));
+                bytes
+            }
+            Cut::Between { bytes } | Cut::Foreign { bytes } | Cut::Truncated { bytes } => bytes,
+        };
+        rest = &rest[length..];
     }
-    json::read(line.strip_suffix(b",").unwrap_or(line))
+    rows
 }
 
 /// The format of a log that holds these lines; none of what no server wrote.
-fn format_of(lines: &[&[u8]]) -> Option<LogFormat> {
+fn format_of(lines: &[&[u8]], head: &[u8]) -> Option<LogFormat> {
     if lines.iter().any(|line| csv_time(line).is_some()) {
         return Some(LogFormat::Csv);
     }
-    if lines.iter().filter_map(|line| row(line)).any(|row| is_of_server(&row)) {
+    if rows(head).iter().any(is_of_server) {
         return Some(LogFormat::Json);
     }
     let labelled = lines.iter().filter(|line| label_at(line).is_some());
@@ -188,24 +234,45 @@ fn prefix_of(file: &str, lines: &[&[u8]], given: Option<&LinePrefix>) -> Result<
 fn times(lines: &[&[u8]], format: LogFormat, prefix: Option<&LinePrefix>, now_us: i64) -> Vec<i64> {
     let mut learned = Learned::default();
     let mut years = Years::new(now_us);
-    let by_prefix = |line: &[u8], learned: &mut Learned| {
-        let header = prefix?.read(line)?.header;
-        header.epoch_us.or_else(|| Some(learned.zones.epoch_us(header.time.or(header.started)?).0))
-    };
     let time = |line: &&[u8]| match format {
-        LogFormat::Csv | LogFormat::Auto => csv_time(line).map(|time| learned.zones.epoch_us(time).0),
-        LogFormat::Stderr => by_prefix(line, &mut learned),
-        LogFormat::Json => {
-            let row = row(line)?;
-            let inner = jsonlog::line_in(&row).and_then(|line| by_prefix(line, &mut learned));
-            inner.or_else(|| jsonlog::time_of(&row, &mut learned))
-        }
+        LogFormat::Stderr => time_in(line, prefix, &mut learned),
         LogFormat::Syslog => {
             let carried = carrier::read(line)?;
-            by_prefix(&carried.text, &mut learned).or_else(|| Some(years.epoch_us(carried.time).0))
+            time_in(&carried.text, prefix, &mut learned).or_else(|| Some(years.epoch_us(carried.time).0))
         }
+        _ => csv_time(line).map(|time| learned.zones.epoch_us(time).0),
     };
     lines.iter().filter_map(time).collect()
+}
+
+/// The times of JSON objects.
+fn times_of_rows(rows: &[json::Row<'_>], prefix: Option<&LinePrefix>) -> Vec<i64> {
+    let mut learned = Learned::default();
+    let time = |row: &json::Row<'_>| {
+        let inner = jsonlog::line_in(row).and_then(|line| time_in(line, prefix, &mut learned));
+        inner.or_else(|| jsonlog::time_of(row, &mut learned))
+    };
+    rows.iter().filter_map(time).collect()
+}
+
+/// The time that a line's own prefix tells.
+fn time_in(line: &[u8], prefix: Option<&LinePrefix>, learned: &mut Learned) -> Option<i64> {
+    let header = prefix?.read(line)?.header;
+    header.epoch_us.or_else(|| Some(learned.zones.epoch_us(header.time.or(header.started)?).0))
+}
+
+/// Whether a file's first line is none of a record's first.
+fn begins_within(head: &[u8], format: LogFormat, prefix: Option<&LinePrefix>) -> bool {
+    let line = without_line_end(head.split(|byte| *byte == b'\n').next().unwrap_or_default());
+    let begins = |line: &[u8]| {
+        prefix.and_then(|prefix| prefix.read(line)).is_some_and(|line| matches!(line.label, Label::Entry(_)))
+    };
+    match format {
+        LogFormat::Stderr => !begins(line),
+        LogFormat::Syslog => carrier::read(line).is_none_or(|carried| !begins(&carried.text)),
+        LogFormat::Json => !matches!(line.trim_ascii().first(), None | Some(b'{' | b'[')),
+        LogFormat::Csv | LogFormat::Auto => csv_time(line).is_none(),
+    }
 }
 
 /// Processes write a little out of order; a log that mostly runs backwards was turned around.

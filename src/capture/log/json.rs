@@ -1,7 +1,7 @@
-//! One line of JSON as the fields that a server's log has, whoever wrote the line.
+//! One object of JSON as the fields that a server's log has, whoever wrote the line.
 //!
-//! Takes a line and gives its fields: jsonlog's own, the columns of a csvlog under their names (CloudNativePG), or a
-//! server's line in an envelope (Cloud SQL, Azure, containers). Texts may hold bytes that are no UTF-8, as the server
+//! Takes an object and gives its fields: jsonlog's own, the columns of a csvlog under their names (CloudNativePG), or a
+//! server's line in an envelope (Cloud SQL, Azure, CloudWatch, containers). Texts may hold bytes that are no UTF-8, as the server
 //! writes them. Must not know what the fields mean.
 
 use std::borrow::Cow;
@@ -154,9 +154,28 @@ pub struct Object<'a> {
     pub json_payload: Option<Row<'a>>,
 }
 
-/// Reads a line; none for what is no JSON object of this form.
+/// An event of CloudWatch, whose time is a number.
+#[derive(Debug, Deserialize)]
+struct Event<'a> {
+    /// Milliseconds since the epoch.
+    timestamp: i64,
+    #[serde(borrow)]
+    message: Text<'a>,
+}
+
+fn event(line: &[u8]) -> Option<Row<'_>> {
+    let event: Event<'_> = serde_json::from_slice(line).ok()?;
+    let time = jiff::Timestamp::from_millisecond(event.timestamp).ok()?.to_string();
+    Some(Row { message: event.message, time: Text(Cow::Owned(time.into_bytes())), ..Row::default() })
+}
+
+/// Reads an object; none for what is no JSON object of this form.
 pub fn read(line: &[u8]) -> Option<Row<'_>> {
-    let row: Row<'_> = serde_json::from_slice(line).ok()?;
+    let row: Row<'_> = match serde_json::from_slice(line) {
+        Ok(row) => row,
+        Err(error) if error.is_data() => return event(line),
+        Err(_) => return None,
+    };
     if !row.error_severity.is_empty() || !row.message.is_empty() {
         return Some(row);
     }
@@ -198,6 +217,11 @@ mod tests {
         {
             assert_eq!(read(line.as_bytes()).unwrap().message.0.as_ref(), b"m", "{line}");
         }
+        let event = read(b"{\"id\":\"1\",\"timestamp\":1583955650123,\"message\":\"m\",\"ingestionTime\":2}").unwrap();
+        assert_eq!(
+            (event.message.0.as_ref(), event.time.0.as_ref()),
+            (b"m".as_slice(), b"2020-03-11T19:40:50.123Z".as_slice())
+        );
         assert!(read(b"{\"a\":1}").is_none() && read(b"[1]").is_none() && read(b"{\"message\":").is_none());
     }
 

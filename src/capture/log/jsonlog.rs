@@ -1,7 +1,7 @@
-//! Logs of JSON lines as entries: jsonlog, and the envelopes of clouds.
+//! Logs of JSON objects as entries: jsonlog, and the envelopes of clouds.
 //!
-//! Takes a file's bytes. A line that holds the server's own fields is an entry; one that holds a server's line gives it to
-//! the weaver. Must not know files.
+//! Takes a file's bytes. An object that holds the server's own fields is an entry; one that holds a server's line gives it
+//! to the weaver. Must not know files.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,18 @@ use super::decoder::{Decoder, Found, Give, Learned, Taken};
 use super::entry::{LogEntry, Position, SessionKey, Severity};
 use super::json::{self, Row, Text};
 use super::line_prefix::LinePrefix;
-use super::lines::{first_line, push_lines};
+use super::lines::push_lines;
 use super::message::Message;
+use super::objects::{Cut, Objects};
 use super::tally::Reason;
 use super::timestamp::LogTime;
 use super::weaver::{Otherwise, Piece, Weaver};
 use crate::words::sqlstate::SqlState;
 
-/// Decodes a log of JSON lines.
+/// Decodes a log of JSON objects, which mostly are one a line.
 #[derive(Default)]
 pub struct JsonLines {
+    objects: Objects,
     /// Of the lines in envelopes.
     prefix: Option<LinePrefix>,
     weaver: Weaver,
@@ -29,7 +31,18 @@ pub struct JsonLines {
 impl JsonLines {
     /// A log whose envelopes, if it has any, hold lines with this prefix.
     pub fn new(prefix: Option<LinePrefix>) -> Self {
-        Self { prefix, weaver: Weaver::default() }
+        Self { prefix, ..Self::default() }
+    }
+
+    /// The first line, if it is there and may be an object by itself.
+    fn whole_line<'b>(&self, bytes: &'b [u8]) -> Option<(&'b [u8], Taken)> {
+        if !self.objects.is_at_top() || bytes.first() != Some(&b'{') {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', bytes)?;
+        let line = bytes[..end].trim_ascii_end();
+        let line = line.strip_suffix(b",").unwrap_or(line);
+        line.ends_with(b"}").then_some((line, Taken { bytes: end + 1, lines: 1 }))
     }
 
     fn push(
@@ -141,19 +154,33 @@ impl Decoder for JsonLines {
         learned: &mut Learned,
         give: &mut Give<'_>,
     ) -> Result<Taken, CaptureError> {
-        let Some((line, taken)) = first_line(bytes, at_end) else { return Ok(Taken::NOTHING) };
-        let is_last = taken.bytes == line.len();
-        let line = line.trim_ascii();
-        match json::read(line.strip_suffix(b",").unwrap_or(line)) {
-            Some(row) => self.push(row, at, learned, give)?,
-            None if line.is_empty() => {}
-            None => {
-                let is_cut = line.starts_with(b"{") && (is_last || !line.ends_with(b"}"));
-                let reason = if is_cut { Reason::TruncatedRecord } else { Reason::ForeignLine };
-                give(Found::Skipped(reason, at))?;
-            }
+        if let Some((line, taken)) = self.whole_line(bytes)
+            && let Some(row) = json::read(line)
+        {
+            self.push(row, at, learned, give)?;
+            return Ok(taken);
         }
-        Ok(taken)
+        let length = match self.objects.cut(bytes, at_end) {
+            Cut::NeedMore => return Ok(Taken::NOTHING),
+            Cut::Between { bytes } => bytes,
+            Cut::Object { bytes: length } => {
+                match json::read(&bytes[..length]) {
+                    Some(row) => self.push(row, at, learned, give)?,
+                    None => give(Found::Skipped(Reason::ForeignLine, at))?,
+                }
+                length
+            }
+            Cut::Foreign { bytes } => {
+                give(Found::Skipped(Reason::ForeignLine, at))?;
+                bytes
+            }
+            Cut::Truncated { bytes } => {
+                give(Found::Skipped(Reason::TruncatedRecord, at))?;
+                bytes
+            }
+        };
+        let lines = memchr::memchr_iter(b'\n', &bytes[..length]).count() as u64;
+        Ok(Taken { bytes: length, lines })
     }
 
     fn finish(&mut self, give: &mut Give<'_>) -> Result<(), CaptureError> {

@@ -102,7 +102,12 @@ pub fn label_at(line: &[u8]) -> Option<usize> {
 /// The prefix of a log that holds these lines, and how many of them have one; none where none of them says more than
 /// that it is a server's, or less than half agree.
 pub fn guess(lines: &[&[u8]]) -> Option<LinePrefix> {
-    let labelled: Vec<&[u8]> = lines.iter().copied().filter(|line| label_at(line).is_some()).take(LINES_MAX).collect();
+    let mut labelled: Vec<&[u8]> =
+        lines.iter().copied().filter(|line| label_at(line).is_some()).take(LINES_MAX).collect();
+    // A file may begin within a line, whose rest fits what no whole line does.
+    if labelled.len() > 1 && lines.first() == labelled.first() {
+        labelled.remove(0);
+    }
     let mut candidates: Vec<LinePrefix> = KNOWN.iter().filter_map(|text| LinePrefix::parse(text).ok()).collect();
     for line in &labelled {
         let end = label_at(line).unwrap_or(0);
@@ -129,24 +134,30 @@ pub fn guess(lines: &[&[u8]]) -> Option<LinePrefix> {
     (2 * fits >= labelled.len()).then_some(best)
 }
 
-/// The candidate that fits most lines, the first of several.
+/// The candidate that fits most lines, the first of several. One that tells the process and the time of almost as many is
+/// better: what is made up of names alone fits anything.
 fn best_of(candidates: Vec<LinePrefix>, lines: &[&[u8]]) -> Option<(LinePrefix, usize)> {
-    let scored = candidates.into_iter().map(|candidate| {
-        let headers = lines.iter().filter_map(|line| Some(candidate.read(line)?.header));
-        let (fits, with_session) = headers.fold((0, 0), |(fits, with_session), header| {
-            (fits + 1, with_session + usize::from(!header.without_session))
-        });
-        (candidate, fits, with_session)
-    });
-    // A prefix whose part behind %q no line has is made up of nothing.
-    let mut best: Option<(LinePrefix, usize, usize)> = None;
+    let scored: Vec<(LinePrefix, usize, usize)> = candidates
+        .into_iter()
+        .map(|candidate| {
+            let headers = lines.iter().filter_map(|line| Some(candidate.read(line)?.header));
+            // A prefix whose part behind %q no line has is made up of nothing.
+            let (fits, with_session) = headers.fold((0, 0), |(fits, with_session), header| {
+                (fits + 1, with_session + usize::from(!header.without_session))
+            });
+            (candidate, fits, with_session)
+        })
+        .collect();
+    let most = scored.iter().map(|(_, fits, _)| *fits).max()?;
+    let mut best: Option<((u32, usize, usize), LinePrefix)> = None;
     for (candidate, fits, with_session) in scored {
-        let (_, most, most_with_session) = best.as_ref().map_or((None, 0, 0), |(p, a, b)| (Some(p), *a, *b));
-        if (fits, with_session) > (most, most_with_session) {
-            best = Some((candidate, fits, with_session));
+        let told = u32::from(candidate.holds(b"pc")) + u32::from(candidate.holds(b"tmns"));
+        let score = (if 10 * fits >= 9 * most { told } else { 0 }, fits, with_session);
+        if fits > 0 && best.as_ref().is_none_or(|(highest, _)| score > *highest) {
+            best = Some((score, candidate));
         }
     }
-    best.map(|(prefix, fits, _)| (prefix, fits))
+    best.map(|((_, fits, _), prefix)| (prefix, fits))
 }
 
 /// A prefix that a server may have written this text for.
