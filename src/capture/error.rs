@@ -45,8 +45,10 @@ pub enum CaptureError {
          hint: set log_line_prefix = '%m [%p] %q%u@%d ' and log anew"
     )]
     PrefixWithoutTime { file: String, prefix: String },
-    #[error("\"{file}\" and \"{other}\" begin with the same content
-hint: give each file once, compressed or not")]
+    #[error(
+        "\"{file}\" and \"{other}\" begin with the same content\n\
+         hint: give each file once, compressed or not"
+    )]
     SameContent { file: String, other: String },
     /// A server that logs in several formats writes every entry into each.
     #[error(

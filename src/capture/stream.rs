@@ -82,8 +82,9 @@ impl Stream {
         self.sequence.copy(time_us, data, out)
     }
 
-    /// The parameters that the client opened the session with.
+    /// The parameters that the client opened the session with, before its first request.
     pub fn opened_with(&mut self, parameters: BTreeMap<String, String>) {
+        self.attribution = Attribution::new(SessionStart::of_parameters(&parameters));
         self.sequence.opened_with(parameters);
     }
 

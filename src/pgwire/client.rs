@@ -121,6 +121,12 @@ pub fn row(mut body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     (0..count).map(|_| take_value(&mut body)).collect()
 }
 
+/// Reads the types of a ParameterDescription.
+pub fn parameter_types(mut body: &[u8]) -> Option<Vec<u32>> {
+    let count = take_u16(&mut body)?;
+    (0..count).map(|_| take_u32(&mut body)).collect()
+}
+
 /// Reads the columns' names and format codes of a RowDescription.
 pub fn columns(mut body: &[u8]) -> Option<Vec<(&[u8], i16)>> {
     let count = take_u16(&mut body)?;
@@ -196,7 +202,7 @@ mod tests {
         #[test]
         fn any_body_is_read_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = (First::parse(&body), Parse::read(&body), Bind::parse(&body), named(&body));
-            let _ = (execute(&body), query(&body), row(&body), columns(&body));
+            let _ = (execute(&body), query(&body), row(&body), columns(&body), parameter_types(&body));
         }
     }
 }

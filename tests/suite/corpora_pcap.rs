@@ -1,13 +1,8 @@
 //! Network captures of other people's servers, with counts that other decoders took from them.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pgrehearse::capture::pcap::{PcapOptions, capture};
-use pgrehearse::capture::{CaptureError, CaptureReport};
-use pgrehearse::tenant::Rules;
-use pgrehearse::workload::Reader;
-use pgrehearse::workload::record::{Open, Outcome, Record};
+use crate::pcap_workload::Captured;
 
 /// Where the captures are, if they are at hand; says so where they are not.
 fn corpora() -> Option<PathBuf> {
@@ -18,45 +13,6 @@ fn corpora() -> Option<PathBuf> {
         return None;
     }
     Some(captures)
-}
-
-/// What was captured of a file.
-struct Captured {
-    report: CaptureReport,
-    sessions: Vec<Open>,
-    /// Each statement's text with its results.
-    executed: Vec<(String, Vec<Outcome>)>,
-}
-
-fn capture_file(file: &Path) -> Result<Captured, CaptureError> {
-    let directory = tempfile::tempdir().unwrap();
-    let output = directory.path().join("out.jsonl");
-    let options = PcapOptions {
-        inputs: vec![file.to_owned()],
-        output: output.clone(),
-        ports: Vec::new(),
-        tenant_rules: Rules::default(),
-        tenants: None,
-    };
-    let report = capture(&options, |_| {})?;
-    let mut reader = Reader::open(&output).unwrap();
-    let (mut sessions, mut executed) = (Vec::new(), Vec::new());
-    while let Some((_, record)) = reader.next_record().unwrap() {
-        match record {
-            Record::Open(open) => sessions.push(open),
-            Record::Request(request) => {
-                let text = |sql| reader.statement(sql).unwrap().text.text().into_owned();
-                let texts: Vec<_> = request.sent.executed().map(text).collect();
-                executed.push((texts.join("; "), request.results));
-            }
-            _ => {}
-        }
-    }
-    Ok(Captured { report, sessions, executed })
-}
-
-fn skipped(report: &CaptureReport) -> BTreeMap<&str, u64> {
-    report.skipped.iter().map(|(reason, skipped)| (reason.as_str(), skipped.count)).collect()
 }
 
 #[test]
@@ -75,7 +31,7 @@ fn every_execution_of_every_capture_is_found() {
         ("pgsql-5524", 0, 4, 2),
     ] {
         let Captured { report, sessions, .. } =
-            capture_file(&captures.join(format!("{file}.pcap"))).unwrap_or_else(|error| panic!("{file}: {error}"));
+            Captured::of_file(&captures.join(format!("{file}.pcap"))).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!((report.simple, report.extended, report.failed), (simple, extended, failed), "{file}");
         assert_eq!((sessions.len(), report.began_before_capture), (1, 0), "{file}");
     }
@@ -84,7 +40,7 @@ fn every_execution_of_every_capture_is_found() {
 #[test]
 fn statements_have_their_texts_rows_and_errors() {
     let Some(captures) = corpora() else { return };
-    let captured = |file: &str| capture_file(&captures.join(file)).unwrap();
+    let captured = |file: &str| Captured::of_file(&captures.join(file)).unwrap();
     let created = captured("psql-create-insert-select-delete-drop.pcap");
     let texts: Vec<_> = created.executed.iter().map(|(text, results)| (text.as_str(), results[0].rows)).collect();
     assert_eq!(texts[4], ("SELECT * from t;", Some(2)));
@@ -92,14 +48,15 @@ fn statements_have_their_texts_rows_and_errors() {
     let failed = captured("psql-insert-fail-drop-fail.pcap");
     let codes: Vec<_> = failed.executed.iter().map(|(_, results)| results[0].sqlstate.map(|s| s.to_string())).collect();
     assert_eq!(codes, [None, None, Some("42804".to_owned()), None, Some("42P01".to_owned())]);
-    let Captured { report, sessions, executed } = captured("pgsql-5000-query-results.pcap");
+    let Captured { sessions, executed, report, .. } = &captured("pgsql-5000-query-results.pcap");
     assert_eq!(executed[0].0, "select * from rule limit 5000;");
     assert_eq!((executed[0].1[0].rows, executed[0].1[0].bytes), (Some(5_000), Some(3_035_751)));
     assert_eq!((sessions[0].database.as_str(), sessions[0].user.as_str()), ("rules", "rules"));
     // psql asked for a password and came back with it; the file ends with a byte that is no part of a packet.
     let expected =
         [("bytes at the end of a file that are too few for a packet", 1), ("login that failed or was given up", 1)];
-    assert_eq!(skipped(&report), BTreeMap::from(expected));
+    let skipped = report.skipped.iter().map(|(reason, skipped)| (reason.as_str(), skipped.count));
+    assert_eq!(skipped.collect::<Vec<_>>(), expected);
     let injected = captured("pgsql-bug-5579.pcap");
     assert_eq!((injected.executed[0].1[0].rows, injected.executed[0].1[0].bytes), (Some(4), Some(73)));
     assert_eq!(captured("pgsql-query-keyword-01.pcap").executed[0].0, "LISTEN rules;");
@@ -121,7 +78,9 @@ fn captures_without_statements_say_what_they_hold() {
         ("psql-aws-ssl-require", "0 sessions, 5319 bytes that are encrypted"),
         ("pgsql-upgrade-tls", "0 sessions, 2389 bytes that are encrypted, 1 login that failed or was given up"),
     ] {
-        let Err(error) = capture_file(&captures.join(format!("{file}.pcap"))) else { panic!("{file} has statements") };
+        let Err(error) = Captured::of_file(&captures.join(format!("{file}.pcap"))) else {
+            panic!("{file} has statements")
+        };
         let text = error.to_string();
         assert!(text.lines().any(|line| line == format!("detail: {seen}")), "{file}: {text}");
     }

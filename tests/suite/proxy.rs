@@ -4,5 +4,5 @@ mod bytes;
 mod clients;
 mod ends;
 mod faults;
-mod running;
+pub mod running;
 mod tls;

@@ -179,8 +179,8 @@ impl Speakers {
                         self.recognise(from_second, &bytes, time_us, at, shared)?;
                     }
                 }
-                Delivered::Lost { from_second, count } => {
-                    let ((last_us, packet), side) = (self.last, side(self.first_is_client, from_second));
+                Delivered::Lost { from_second, count, packet } => {
+                    let (last_us, side) = (self.last.0, side(self.first_is_client, from_second));
                     match &mut self.speech {
                         Speech::Postgres(session) => {
                             session.lost(side, count, last_us, (self.source, packet), shared)?;

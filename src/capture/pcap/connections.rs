@@ -127,3 +127,42 @@ impl Connections {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::pgwire::frontend;
+    use crate::tenant::Rules;
+
+    #[test]
+    fn all_connections_share_a_bound_and_what_is_forgotten_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut shared = Shared::new(Rules::default(), directory.path());
+        let mut connections = Connections { held_bytes_max: 250_000, ..Connections::new(&[]) };
+        let server = "10.0.0.2:5432".parse().unwrap();
+        for client in 1..=9_u16 {
+            let from = SocketAddr::new("10.0.0.1".parse().unwrap(), client);
+            let mut said = BytesMut::new();
+            frontend::startup(&mut said, 3 << 16, [("user", "app")]).unwrap();
+            frontend::parse(&mut said, b"s", &vec![b'x'; 40_000], &[]).unwrap();
+            let mut sequence = 0;
+            let mut take = |syn: bool, payload: &[u8]| {
+                let segment =
+                    Segment { from, to: server, sequence, acknowledged: None, syn, fin: false, rst: false, payload };
+                sequence += payload.len() as u32 + u32::from(syn);
+                connections.take(&segment, 0, (0, client.into()), &mut shared, &mut BTreeMap::new()).unwrap();
+                assert!(connections.held_bytes <= connections.held_bytes_max);
+                let held = connections.connections.values().map(Connection::held_bytes).sum::<usize>();
+                assert_eq!(connections.held_bytes, held);
+            };
+            take(true, b"");
+            said.chunks(1_000).for_each(|payload| take(false, payload));
+        }
+        let (forgotten, _) = shared.skipped[&Reason::Forgotten];
+        assert!((1..9).contains(&forgotten), "{forgotten}");
+        connections.finish(&mut shared).unwrap();
+    }
+}

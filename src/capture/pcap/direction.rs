@@ -36,8 +36,8 @@ pub struct Direction {
     said_at: BTreeMap<u64, u64>,
     /// Behind the last byte, once its sender ended the direction.
     end: Option<u64>,
-    /// When it was first seen that bytes are missing which the other end has.
-    pub missed_since_us: Option<i64>,
+    /// When it was first seen, and in which packet, that bytes are missing which the other end has.
+    pub missed: Option<(i64, u64)>,
 }
 
 impl Direction {
@@ -139,7 +139,7 @@ impl Direction {
     pub fn pass(&mut self, bytes: u64) {
         self.passed += bytes;
         self.next = self.next.map(|next| next.wrapping_add(bytes as u32));
-        self.missed_since_us = None;
+        self.missed = None;
         while self.said_at.first_key_value().is_some_and(|(position, _)| *position <= self.passed) {
             self.said_at.pop_first();
         }

@@ -43,10 +43,11 @@ pub enum Delivered {
         time_us: i64,
         packet: u64,
     },
-    /// So many bytes were never captured.
+    /// So many bytes were never captured; `packet` is the one that tells so.
     Lost {
         from_second: bool,
         count: u64,
+        packet: u64,
     },
 }
 
@@ -76,7 +77,7 @@ impl Reassembly {
             self.directions[own].end(sequence.wrapping_add(bytes.len() as u32));
         }
         self.deliver(out);
-        while let Some(index) = self.overdue(time_us) {
+        while let Some(index) = self.overdue(time_us, packet) {
             self.give_up(index, out);
         }
     }
@@ -127,14 +128,14 @@ impl Reassembly {
     }
 
     /// A direction in which nothing is to be waited for any more.
-    fn overdue(&mut self, now_us: i64) -> Option<usize> {
+    fn overdue(&mut self, now_us: i64, packet: u64) -> Option<usize> {
         (0..2).find(|&index| {
             let heard_us = self.heard_us[1 - index];
             let direction = &mut self.directions[index];
             let since = |then_us: i64| now_us.saturating_sub(then_us);
             let is_full = direction.waiting.len() > WAITING_MAX || direction.waiting_bytes > WAITING_BYTES_MAX;
             if direction.acknowledged > direction.passed && !direction.is_contiguous() {
-                let missed_since_us = *direction.missed_since_us.get_or_insert(now_us);
+                let (missed_since_us, _) = *direction.missed.get_or_insert((now_us, packet));
                 // One byte may be the end itself, where that was not captured.
                 let is_end = direction.waiting.is_empty() && direction.missing_bytes(0) == 1;
                 return is_full || (since(missed_since_us) > REORDER_US_MAX && !is_end);
@@ -169,8 +170,10 @@ impl Reassembly {
         let direction = &mut self.directions[index];
         let count = direction.missing_bytes(needed);
         if count > 0 {
+            let waiting = direction.waiting.values().next().map(|first| first.packet);
+            let packet = direction.missed.map(|(_, packet)| packet).or(waiting).unwrap_or(0);
             direction.pass(count);
-            out.push(Delivered::Lost { from_second: index == 1, count });
+            out.push(Delivered::Lost { from_second: index == 1, count, packet });
         }
     }
 }

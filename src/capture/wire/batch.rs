@@ -89,15 +89,31 @@ impl Batch {
         }
     }
 
-    /// Takes the client's next message, and what the server will say to it.
-    pub fn push(&mut self, message: Message, step: Option<Step>, time_us: i64) {
+    /// Takes the client's next message, and what the server will say to it; gives that back where the server passes the
+    /// message over.
+    pub fn push(&mut self, message: Message, step: Option<Step>, time_us: i64) -> Option<Step> {
         let group_us = *self.group_us.get_or_insert(time_us);
         if matches!(step, Some(Step::Execute { .. } | Step::Query(_))) {
             self.executions_us.push_back(group_us);
             self.group_us = None;
         }
         self.messages.push(message);
-        self.steps.extend(step.filter(|step| !self.is_failing || matches!(step, Step::Sync | Step::Query(_))));
+        let step = step?;
+        if self.is_failing && !matches!(step, Step::Sync | Step::Query(_)) {
+            return Some(step);
+        }
+        self.steps.push_back(step);
+        None
+    }
+
+    /// The server passes over what it has not answered yet; gives that, the last first.
+    pub fn pass_over(&mut self) -> Vec<Step> {
+        let steps = std::mem::take(&mut self.steps);
+        let (kept, mut passed_over): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|step| matches!(step, Step::Sync | Step::Query(_)));
+        self.steps = kept.into();
+        passed_over.reverse();
+        passed_over
     }
 
     /// The server said something to it.
@@ -214,7 +230,7 @@ fn canonical(messages: Vec<Message>, statement: Option<&Statement>) -> Sent {
     }
     Sent::Execute(Execute {
         sql: statement.sql.clone(),
-        parameter_types: statement.parameter_types.clone(),
+        parameter_types: statement.types().to_vec(),
         statement: name.clone(),
         portal: portal.clone(),
         parameters: parameters.clone(),

@@ -32,6 +32,8 @@ enum Phase {
     Messages,
     /// Bytes are counted, for this reason, and not read.
     Unread(Reason),
+    /// What is said cannot be read, which was counted.
+    Lost,
 }
 
 /// One side's stream.
@@ -115,6 +117,7 @@ impl Conversation {
         let seen = Seen { time_us, at };
         while !bytes.is_empty() {
             match (self.phase, side) {
+                (Phase::Lost, _) => return Ok(()),
                 (Phase::Unread(reason), _) => {
                     return sink(Found::Skipped { reason, count: bytes.len() as u64, at });
                 }
@@ -165,7 +168,7 @@ impl Conversation {
         if self.phase == Phase::Messages && !self.is_authenticated {
             sink(Found::Skipped { reason: Reason::FailedLogin, count: 1, at })?;
         }
-        self.exchange.closed(at, sink)
+        self.exchange.closed(sink)
     }
 
     fn half(&mut self, side: Side) -> &mut Half {
@@ -203,8 +206,9 @@ impl Conversation {
                 }
                 Ok(Some(Piece::End)) => return self.first_message(seen, sink),
                 Err(_) => {
-                    self.phase = Phase::Unread(Reason::FramingLost);
-                    return Ok(());
+                    self.phase = Phase::Lost;
+                    *bytes = &[];
+                    return sink(Found::Skipped { reason: Reason::FramingLost, count: 1, at: seen.at });
                 }
             }
         }
@@ -228,7 +232,7 @@ impl Conversation {
                 sink(Found::Startup(parameters))?;
             }
             None => {
-                self.phase = Phase::Unread(Reason::FramingLost);
+                self.phase = Phase::Lost;
                 sink(Found::Skipped { reason: Reason::OldProtocol, count: 1, at: seen.at })?;
             }
         }
@@ -267,7 +271,7 @@ impl Conversation {
         };
         *bytes = &bytes[(found + 6).saturating_sub(before).min(bytes.len())..];
         self.server.is_searching = false;
-        self.exchange.found_ready(searched[found + 5], seen, sink)?;
+        self.exchange.found_ready(searched[found + 5], sink)?;
         Ok(true)
     }
 
@@ -293,7 +297,7 @@ impl Conversation {
                 },
                 Ok(Some(Piece::End)) => {
                     self.message(side, seen, sink)?;
-                    if matches!(self.phase, Phase::Unread(_)) {
+                    if matches!(self.phase, Phase::Unread(_) | Phase::Lost) {
                         return Ok(());
                     }
                 }

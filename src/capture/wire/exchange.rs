@@ -5,21 +5,17 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 
-use super::super::event::{CopyData, Message, Value};
+use super::super::event::Message;
 use super::Sink;
 use super::batch::{Batch, Step};
 use super::conversation::Seen;
+use super::copying::Copying;
 use super::found::{Found, Reason, Side};
-use super::memory::{Names, Portal, Statement};
+use super::prepared::{Prepared, Read};
 use crate::pgwire::backend::{CommandTag, ServerError, TransactionStatus};
-use crate::pgwire::client::{self, Bind, Parse};
-use crate::pgwire::frontend::{Named, Parameter};
+use crate::pgwire::client;
 use crate::workload::record::{CopyEnd, TransactionState};
-
-/// COPY data in one event.
-const COPY_BYTES_MAX: usize = 64 << 10;
 
 /// Messages, and their bytes, of one request: a longer pipeline is parted.
 const BATCH_MESSAGES_MAX: usize = 4_096;
@@ -29,21 +25,15 @@ const BATCH_BYTES_MAX: usize = 24 << 20;
 const PENDING_MAX: usize = 65_536;
 const PENDING_BYTES_MAX: usize = 64 << 20;
 
-#[derive(Debug)]
-struct CopyBuffer {
-    bytes: Vec<u8>,
-    time_us: i64,
-    from_client: bool,
-}
-
 /// The state of a session as both sides know it.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     pending: VecDeque<Batch>,
     pending_bytes: usize,
-    statements: Names<Arc<Statement>>,
-    portals: Names<Portal>,
-    copy: Option<CopyBuffer>,
+    prepared: Prepared,
+    copying: Copying,
+    /// All that the server said since the last request was sent is lost: a client that goes on has had its answer.
+    is_answer_lost: bool,
     /// The server's next ReadyForQuery answers the first of what is pending: a request was when the way was lost.
     lost_within_answer: bool,
     /// Answers may have been lost: when the client speaks to an idle server, all are.
@@ -56,13 +46,14 @@ impl Exchange {
         match side {
             Side::Server if !matches!(tag, b'N' | b'S' | b'A' | b'K' | b'R') => {
                 self.server_is_ready = tag == b'Z';
+                self.is_answer_lost = false;
                 if let Some(front) = self.pending.front_mut() {
                     front.answered(seen.time_us);
                 }
             }
-            Side::Client if self.is_doubtful && self.server_is_ready => {
-                self.is_doubtful = false;
-                self.closed(seen.at, sink)?;
+            Side::Client if self.is_doubtful && (self.server_is_ready || self.is_answer_lost) && self.is_between() => {
+                (self.is_doubtful, self.is_answer_lost) = (false, false);
+                self.closed(sink)?;
             }
             _ => {}
         }
@@ -84,7 +75,11 @@ impl Exchange {
                     return Ok(());
                 };
                 front.rows.copy_part(part);
-                self.copy_part(side == Side::Client, part, seen, sink)
+                self.take_place(sink)?;
+                match self.pending.front().is_some_and(|front| front.has_place) {
+                    true => self.copying.push(side == Side::Client, part, seen.time_us, sink),
+                    false => Ok(()),
+                }
             }
             _ => Ok(()),
         }
@@ -101,11 +96,12 @@ impl Exchange {
                 if self.pending.back().is_none_or(|batch| batch.is_complete) {
                     self.pending.push_back(Batch::new(seen.time_us, seen.at));
                 }
-                let read = body.map(|body| self.read(tag, body));
-                let (message, step, skip) = match read {
-                    Some(Some((message, step, skip))) => (message, step, skip),
-                    Some(None) => unread(tag, Reason::MessageUnreadable),
-                    None => unread(tag, Reason::MessageTooLong),
+                let Read { message, step, skip } = match body {
+                    Some(body) => {
+                        let read = self.prepared.read(tag, body);
+                        read.unwrap_or_else(|| Read::unread(tag, Reason::MessageUnreadable))
+                    }
+                    None => Read::unread(tag, Reason::MessageTooLong),
                 };
                 if let (Message::Execute { .. }, Some(Step::Execute { statement, .. })) = (&message, &step) {
                     let statement = statement.clone();
@@ -113,97 +109,25 @@ impl Exchange {
                 }
                 let batch = self.last();
                 batch.skip = batch.skip.or(skip);
-                batch.push(message, step, seen.time_us);
+                let passed_over = batch.push(message, step, seen.time_us);
                 batch.bytes += body.map_or(0, <[u8]>::len);
                 batch.is_complete = matches!(tag, b'S' | b'Q' | b'F');
+                if let Some(Step::Parse { name, before }) = passed_over {
+                    self.prepared.refused(&name, before);
+                }
                 self.pending_bytes += body.map_or(0, <[u8]>::len);
-                self.keep_bounds(seen, sink)
+                self.keep_bounds(sink)
             }
         }
+    }
+
+    /// Whether the client's next message begins a request.
+    fn is_between(&self) -> bool {
+        self.pending.back().is_none_or(|batch| batch.is_complete)
     }
 
     fn last(&mut self) -> &mut Batch {
         self.pending.back_mut().expect("a batch was pushed before its message")
-    }
-
-    /// The message, what the server will say to it, and why it cannot be kept.
-    fn read(&mut self, tag: u8, body: &[u8]) -> Option<(Message, Option<Step>, Option<Reason>)> {
-        let owned = <[u8]>::to_vec;
-        Some(match tag {
-            b'Q' => {
-                let sql = owned(client::query(body)?);
-                let statement = Arc::new(Statement::new(sql.clone(), Vec::new()));
-                (Message::Query { sql }, Some(Step::Query(statement)), None)
-            }
-            b'P' => {
-                let Parse { statement, sql, parameter_types } = Parse::read(body)?;
-                let text = Arc::new(Statement::new(owned(sql), parameter_types.clone()));
-                let bytes = sql.len() + 4 * parameter_types.len();
-                let before = self.statements.set(statement, text, bytes);
-                let step = Step::Parse { name: owned(statement), before };
-                let message = Message::Parse { statement: owned(statement), sql: owned(sql), parameter_types };
-                (message, Some(step), None)
-            }
-            b'B' => return self.bind(body),
-            b'D' => match client::named(body)? {
-                Named::Statement(name) => {
-                    let step = Step::DescribeStatement(self.statements.get(name));
-                    (Message::DescribeStatement { name: owned(name) }, Some(step), None)
-                }
-                Named::Portal(name) => {
-                    (Message::DescribePortal { name: owned(name) }, Some(Step::DescribePortal), None)
-                }
-            },
-            b'E' => {
-                let (name, row_limit) = client::execute(body)?;
-                let (statement, result_formats) = match self.portals.get(name) {
-                    Some(Portal { statement, result_formats }) => (Some(statement), result_formats),
-                    None => (None, Vec::new()),
-                };
-                let skip = statement.is_none().then_some(Reason::PortalUnknown);
-                let sql = statement.as_ref().map(|text| (text.sql.clone(), text.parameter_types.clone()));
-                let message = Message::Execute { portal: owned(name), row_limit, sql };
-                (message, Some(Step::Execute { statement, result_formats }), skip)
-            }
-            b'C' => match client::named(body)? {
-                Named::Statement(name) => {
-                    self.statements.remove(name);
-                    (Message::CloseStatement { name: owned(name) }, Some(Step::Complete), None)
-                }
-                Named::Portal(name) => {
-                    self.portals.remove(name);
-                    (Message::ClosePortal { name: owned(name) }, Some(Step::Complete), None)
-                }
-            },
-            b'H' => (Message::Flush, None, None),
-            b'S' => (Message::Sync, Some(Step::Sync), None),
-            _ => (Message::Raw { tag, body: owned(body) }, Some(Step::Sync), None),
-        })
-    }
-
-    fn bind(&mut self, body: &[u8]) -> Option<(Message, Option<Step>, Option<Reason>)> {
-        let Bind { portal, statement, parameters, result_formats } = Bind::parse(body)?;
-        let known = self.statements.get(statement);
-        let skip = known.is_none().then_some(Reason::StatementUnknown);
-        match known {
-            Some(known) => {
-                let bytes = known.sql.len();
-                self.portals.set(portal, Portal { statement: known, result_formats: result_formats.clone() }, bytes);
-            }
-            None => self.portals.remove(portal),
-        }
-        let value = |parameter: &Parameter<'_>| match parameter {
-            Parameter::Null => Value::Null,
-            Parameter::Text(value) => Value::Text(value.to_vec()),
-            Parameter::Binary(value) => Value::Binary(value.to_vec()),
-        };
-        let message = Message::Bind {
-            portal: portal.to_vec(),
-            statement: statement.to_vec(),
-            parameters: parameters.iter().map(value).collect(),
-            result_formats,
-        };
-        Some((message, Some(Step::Complete), skip))
     }
 
     /// Takes a server's message.
@@ -214,6 +138,11 @@ impl Exchange {
             b'1' | b'2' | b'3' => {
                 if matches!(front.steps.front(), Some(Step::Parse { .. } | Step::Complete)) {
                     front.steps.pop_front();
+                }
+            }
+            b't' => {
+                if let Some(Step::DescribeStatement(Some(statement))) = front.steps.front() {
+                    statement.describe_types(client::parameter_types(body).unwrap_or_default());
                 }
             }
             b'T' | b'n' => described(front, body),
@@ -235,61 +164,62 @@ impl Exchange {
             b'd' => self.copy_data_ended(Side::Server, seen, sink)?,
             b'c' => self.copy_ended(CopyEnd::Done, false, seen, sink)?,
             b'E' => self.failed(body, seen),
-            b'Z' => self.ready(body, seen, sink)?,
+            b'Z' => self.ready(body, sink)?,
             _ => {}
         }
-        self.finish_parted(seen, sink)
+        self.finish_parted(sink)
     }
 
     fn failed(&mut self, body: &[u8], seen: Seen) {
-        self.copy = None;
+        self.copying.discard();
         let (Some(error), Some(front)) = (ServerError::parse(body), self.pending.front_mut()) else { return };
         front.failed(error.sqlstate, seen.time_us);
         // Up to its Sync the server reads on and does nothing.
+        let mut refused = Vec::new();
         while let Some(step) = pop_front_if(&mut front.steps, |step| !matches!(step, Step::Sync | Step::Query(_))) {
-            match step {
-                Step::Parse { name, before: Some(before) } => {
-                    let bytes = before.sql.len();
-                    self.statements.set(&name, before, bytes);
-                }
-                Step::Parse { name, before: None } => self.statements.remove(&name),
-                _ => {}
-            }
+            refused.push(step);
         }
         front.is_failing = !front.is_complete || front.is_parted;
+        // The last first: a name may have been given anew several times.
+        for step in refused.into_iter().rev() {
+            if let Step::Parse { name, before } = step {
+                self.prepared.refused(&name, before);
+            }
+        }
     }
 
-    fn ready(&mut self, body: &[u8], seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
+    fn ready(&mut self, body: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
         let transaction = TransactionStatus::parse(body).map(|status| match status {
             TransactionStatus::Idle => TransactionState::Idle,
             TransactionStatus::InTransaction => TransactionState::InTransaction,
             TransactionStatus::Failed => TransactionState::Failed,
         });
         match pop_front_if(&mut self.pending, |front| front.is_complete && !front.is_parted) {
-            Some(front) => self.give(front, transaction, seen, sink),
+            Some(front) => self.give(front, transaction, sink),
             None => Ok(()),
         }
     }
 
-    fn finish_parted(&mut self, seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
+    fn finish_parted(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         while let Some(front) = pop_front_if(&mut self.pending, |front| front.is_parted && front.steps.is_empty()) {
             if let Some(next) = self.pending.front_mut().filter(|_| front.is_failing) {
                 next.is_failing = true;
-                next.steps.retain(|step| matches!(step, Step::Sync | Step::Query(_)));
+                for step in next.pass_over() {
+                    if let Step::Parse { name, before } = step {
+                        self.prepared.refused(&name, before);
+                    }
+                }
             }
-            self.give(front, None, seen, sink)?;
+            self.give(front, None, sink)?;
         }
         Ok(())
     }
 
-    fn give(
-        &mut self,
-        batch: Batch,
-        transaction: Option<TransactionState>,
-        seen: Seen,
-        sink: &mut Sink<'_>,
-    ) -> io::Result<()> {
-        self.flush_copy(None, seen, sink)?;
+    fn give(&mut self, batch: Batch, transaction: Option<TransactionState>, sink: &mut Sink<'_>) -> io::Result<()> {
+        match batch.has_place {
+            true => self.copying.flush(sink)?,
+            false => self.copying.discard(),
+        }
         self.pending_bytes = self.pending_bytes.saturating_sub(batch.bytes);
         let (has_place, at, count) = (batch.has_place, batch.at(), batch.executions());
         match batch.skip {
@@ -303,7 +233,7 @@ impl Exchange {
         }
     }
 
-    fn keep_bounds(&mut self, seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
+    fn keep_bounds(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         let batch = self.last();
         let is_long = batch.messages.len() >= BATCH_MESSAGES_MAX || batch.bytes >= BATCH_BYTES_MAX;
         if is_long && !batch.is_complete {
@@ -311,9 +241,9 @@ impl Exchange {
         }
         if self.pending.len() > PENDING_MAX || self.pending_bytes > PENDING_BYTES_MAX {
             self.is_doubtful = true;
-            self.closed(seen.at, sink)?;
+            self.closed(sink)?;
         }
-        self.finish_parted(seen, sink)
+        self.finish_parted(sink)
     }
 
     /// The request that is answered takes its place in the order, since COPY data follows it.
@@ -325,21 +255,6 @@ impl Exchange {
             }
             _ => Ok(()),
         }
-    }
-
-    fn copy_part(&mut self, from_client: bool, mut part: &[u8], seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
-        self.take_place(sink)?;
-        while !part.is_empty() {
-            let new = || CopyBuffer { bytes: Vec::new(), time_us: seen.time_us, from_client };
-            let buffer = self.copy.get_or_insert_with(new);
-            let (taken, rest) = part.split_at((COPY_BYTES_MAX - buffer.bytes.len()).min(part.len()));
-            buffer.bytes.extend_from_slice(taken);
-            part = rest;
-            if buffer.bytes.len() == COPY_BYTES_MAX {
-                self.flush_copy(None, seen, sink)?;
-            }
-        }
-        Ok(())
     }
 
     fn copy_data_ended(&mut self, side: Side, seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
@@ -360,17 +275,9 @@ impl Exchange {
             return Ok(());
         }
         self.take_place(sink)?;
-        self.copy.get_or_insert(CopyBuffer { bytes: Vec::new(), time_us: seen.time_us, from_client });
-        self.flush_copy(Some(ended), seen, sink)
-    }
-
-    fn flush_copy(&mut self, ended: Option<CopyEnd>, _seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
-        let has_place = self.pending.front().is_some_and(|front| front.has_place);
-        match self.copy.take() {
-            Some(CopyBuffer { bytes, time_us, from_client }) if has_place => {
-                sink(Found::Copy { time_us, data: CopyData { sequence: 0, from_client, bytes, ended } })
-            }
-            _ => Ok(()),
+        match self.pending.front().is_some_and(|front| front.has_place) {
+            true => self.copying.end(ended, from_client, seen.time_us, sink),
+            false => Ok(()),
         }
     }
 
@@ -382,30 +289,27 @@ impl Exchange {
     }
 
     /// Gives what is not answered as it is; what was not sent in full is left out.
-    pub fn closed(&mut self, at: (u16, u64), sink: &mut Sink<'_>) -> io::Result<()> {
-        let seen = Seen { time_us: 0, at };
+    pub fn closed(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         while let Some(mut batch) = self.pending.pop_front() {
             if !batch.is_complete && batch.executions() == 0 {
                 batch.skip = batch.skip.or(Some(Reason::Unanswered));
             }
-            self.copy = None;
-            self.give(batch, None, seen, sink)?;
+            self.copying.discard();
+            self.give(batch, None, sink)?;
         }
         Ok(())
     }
 
     /// Bytes that are kept: of requests that are not answered yet, of COPY data, and of what is prepared.
     pub fn held_bytes(&self) -> usize {
-        let copy_bytes = self.copy.as_ref().map_or(0, |copy| copy.bytes.capacity());
-        self.pending_bytes + copy_bytes + self.statements.bytes() + self.portals.bytes()
+        self.pending_bytes + self.copying.held_bytes() + self.prepared.bytes()
     }
 
     /// Gives what is not answered as it is, and forgets what is prepared.
     pub fn forget(&mut self, at: (u16, u64), sink: &mut Sink<'_>) -> io::Result<()> {
         self.is_doubtful |= !self.pending.is_empty();
-        self.closed(at, sink)?;
-        let count = self.statements.forget() + self.portals.forget();
-        match count {
+        self.closed(sink)?;
+        match self.prepared.forget() {
             0 => Ok(()),
             count => sink(Found::Skipped { reason: Reason::Forgotten, count, at }),
         }
@@ -426,6 +330,7 @@ impl Exchange {
         self.is_doubtful = true;
         if side == Side::Server {
             self.lost_within_answer = !self.pending.is_empty();
+            self.is_answer_lost = self.lost_within_answer;
         }
     }
 
@@ -434,30 +339,13 @@ impl Exchange {
     }
 
     /// The server is at a message boundary behind a ReadyForQuery with this state.
-    pub fn found_ready(&mut self, state: u8, seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
+    pub fn found_ready(&mut self, state: u8, sink: &mut Sink<'_>) -> io::Result<()> {
         self.server_is_ready = true;
         match std::mem::take(&mut self.lost_within_answer) {
-            true => self.ready(&[state], seen, sink),
+            true => self.ready(&[state], sink),
             false => Ok(()),
         }
     }
-}
-
-/// A message that cannot be kept: only what the server will say to it counts.
-fn unread(tag: u8, reason: Reason) -> (Message, Option<Step>, Option<Reason>) {
-    let nothing = || Arc::new(Statement::default());
-    let (message, step) = match tag {
-        b'Q' => (Message::Query { sql: Vec::new() }, Some(Step::Query(nothing()))),
-        b'E' => (
-            Message::Execute { portal: Vec::new(), row_limit: 0, sql: None },
-            Some(Step::Execute { statement: None, result_formats: Vec::new() }),
-        ),
-        b'D' => (Message::Flush, Some(Step::DescribePortal)),
-        b'H' => (Message::Flush, None),
-        b'S' | b'F' => (Message::Sync, Some(Step::Sync)),
-        _ => (Message::Flush, Some(Step::Complete)),
-    };
-    (message, step, Some(reason))
 }
 
 /// RowDescription or NoData.

@@ -18,6 +18,8 @@ pub(super) struct Statement {
     pub parameter_types: Vec<u32>,
     /// The names of its columns, once the server described them.
     pub columns: OnceLock<Vec<String>>,
+    /// The types of its parameters, once the server described them.
+    described_types: OnceLock<Vec<u32>>,
 }
 
 /// What was bound to a portal.
@@ -29,7 +31,18 @@ pub(super) struct Portal {
 
 impl Statement {
     pub fn new(sql: Vec<u8>, parameter_types: Vec<u32>) -> Self {
-        Self { sql, parameter_types, columns: OnceLock::new() }
+        Self { sql, parameter_types, columns: OnceLock::new(), described_types: OnceLock::new() }
+    }
+
+    /// The types of its parameters: as the server described them, else as they were declared.
+    pub fn types(&self) -> &[u32] {
+        self.described_types.get().unwrap_or(&self.parameter_types)
+    }
+
+    /// The server described the types of its parameters.
+    pub fn describe_types(&self, types: Vec<u32>) {
+        // A description that came earlier says the same.
+        let _ = self.described_types.set(types);
     }
 
     /// Whether the order of its rows is asked for: ORDER BY outside of all parentheses.

@@ -1,5 +1,7 @@
 //! Specifications of a conversation: what both sides say, and what is found.
 
+mod protocol;
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 

@@ -61,7 +61,7 @@ fn heard(delivered: &[Delivered]) -> Vec<(bool, Result<Vec<u8>, u64>)> {
                 text.extend(bytes);
             }
             (Delivered::Bytes { from_second, bytes, .. }, _) => heard.push((*from_second, Ok(bytes.clone()))),
-            (Delivered::Lost { from_second, count }, _) => heard.push((*from_second, Err(*count))),
+            (Delivered::Lost { from_second, count, .. }, _) => heard.push((*from_second, Err(*count))),
         }
     }
     heard
