@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use crate::sql::{SessionEffect, TransactionControl, session_effect, split, tokens, transaction_control};
+use crate::sql::{SessionEffect, TransactionControl, prepared_body, session_effect, split, transaction_control};
 use crate::words::class::StatementClass;
 use crate::workload::record::{
     InlineSql, Message, Open, Request, Sent, SessionState, SqlRef, Text, TransactionState, WireMessage,
@@ -185,7 +185,7 @@ impl Carried {
                 self.prepared.clear();
             }
             SessionEffect::Prepare { name } => {
-                if let Some(text) = prepared_body(statement) {
+                if let Some(text) = prepared_statement(statement) {
                     self.prepared.insert(name, Rc::new(text));
                 }
             }
@@ -197,9 +197,9 @@ impl Carried {
     }
 }
 
-/// What stands behind AS in `PREPARE name (types) AS statement`.
-fn prepared_body(statement: &str) -> Option<InlineSql> {
-    let body = statement[tokens(statement).find(|token| token.is_word("as"))?.end()..].trim();
+/// What a PREPARE prepares. The types that it declares are left to the server to find out.
+fn prepared_statement(statement: &str) -> Option<InlineSql> {
+    let body = prepared_body(statement)?;
     Some(InlineSql {
         text: Text::Text(body.to_owned()),
         fingerprint: crate::sql::fingerprint(body),

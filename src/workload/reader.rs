@@ -180,7 +180,7 @@ impl Reader {
                 let reason = error.to_string();
                 // serde_json counts lines within this one line.
                 let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
-                LineFault::Corrupt(reason.to_owned())
+                LineFault::Corrupt(without_values(reason))
             }
         };
         self.fault(error.column().max(1), fault)
@@ -192,6 +192,15 @@ impl Reader {
 
     fn truncated(&self) -> ReadError {
         ReadError::Truncated { file: self.file.clone(), last_good_line: self.line }
+    }
+}
+
+/// What serde expected, without what it found in its place: that may be a value of the workload's.
+fn without_values(reason: &str) -> String {
+    match reason.split_once(", expected ") {
+        Some((_, expected)) if expected.contains("enum Record") => "expected a JSON object".to_owned(),
+        Some((_, expected)) => format!("expected {expected}"),
+        None => reason.to_owned(),
     }
 }
 
@@ -288,6 +297,11 @@ mod tests {
         assert_eq!(
             message(&[HEADER, r#"{"kind":"trigger"}"#, END]),
             "w.jsonl:2:17: unknown kind \"trigger\"\ndetail: the last good line is 1"
+        );
+        let secret = r#"{"kind":"request","t_us":"secret","session":1,"sequence":0,"simple":{"sql":7}}"#;
+        assert_eq!(
+            message(&[HEADER, secret, END]),
+            "w.jsonl:2:1: not a line of a workload: expected u64\ndetail: the last good line is 1"
         );
         assert!(message(&["one two three", END]).starts_with("w.jsonl:1:1: not a line of a workload"));
     }

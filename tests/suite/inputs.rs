@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::bench::{Bench, Ran, program, ran};
 
 /// A whole workload of the smallest kind.
-const WORKLOAD: &str = include_str!("../formats/workload-v1.jsonl");
+pub const WORKLOAD: &str = include_str!("../formats/workload-v1.jsonl");
 
 /// A scenario that nothing can be said against but that its workload is short.
-const SCENARIO: &str = r#"
+pub const SCENARIO: &str = r#"
 [workload]
 file = "good.jsonl"
 [staging]
@@ -23,12 +23,12 @@ bin_dir = "pg18"
 "#;
 
 /// A directory with a scenario, a workload, and programs that only say their version; nothing in it can be started.
-struct Desk {
+pub struct Desk {
     dir: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let desk = Self { dir: tempfile::tempdir().unwrap() };
         // Root looks whether the servers' account can read the programs.
         std::fs::set_permissions(desk.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -38,11 +38,11 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         std::fs::write(self.path(name), content).unwrap();
         self.path(name)
     }
@@ -61,7 +61,7 @@ impl Desk {
     }
 
     /// Runs the program in the desk's directory, with its cache and its temporary files there.
-    fn call(&self, arguments: &[&str]) -> Ran {
+    pub fn call(&self, arguments: &[&str]) -> Ran {
         let mut command = program();
         command.args(arguments).current_dir(self.dir.path());
         command.env("PGREHEARSE_CACHE", self.path("cache")).env("PGREHEARSE_TMP", self.path("tmp"));
@@ -84,7 +84,7 @@ impl Desk {
     }
 
     /// What was written to stderr, without the desk's directory and the warning about a short workload.
-    fn said(&self, ran: &Ran) -> String {
+    pub fn said(&self, ran: &Ran) -> String {
         let text = ran.stderr.replace(&format!("{}/", self.dir.path().display()), "");
         let lines = text.lines().filter(|line| {
             !line.starts_with("warning: the workload lasts") && !line.starts_with("hint: shorten phases.after")
@@ -93,7 +93,7 @@ impl Desk {
     }
 
     /// The program must exit 2, and say this.
-    fn fails(&self, arguments: &[&str], expected: &str) {
+    pub fn fails(&self, arguments: &[&str], expected: &str) {
         let ran = self.call(arguments);
         assert_eq!((self.said(&ran).as_str(), ran.code), (expected, 2), "{arguments:?}");
         assert_eq!(ran.stdout, "");

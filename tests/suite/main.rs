@@ -27,4 +27,6 @@ mod tenants;
 mod tidy;
 mod truth;
 mod values;
+mod workload_bad_input;
+mod workload_replay;
 mod workload_tools;

@@ -27,14 +27,20 @@ enum Key {
 }
 
 impl SessionMemory {
-    /// A session that had these settings when it began.
-    pub fn with_settings(settings: &BTreeMap<String, String>) -> Self {
+    /// A session that had these settings and prepared statements when it began.
+    pub fn carried_in(settings: &BTreeMap<String, String>, prepared: &BTreeMap<String, String>) -> Self {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-        let restore = |(name, value): (&String, &String)| {
+        let set = |(name, value): (&String, &String)| {
             let statement = format!("SELECT pg_catalog.set_config({}, {}, false)", quoted(name), quoted(value));
             (Key::Setting(name.to_ascii_lowercase()), statement.into())
         };
-        Self { remembered: settings.iter().map(restore).collect(), pending: Vec::new() }
+        let prepare = |(name, text): (&String, &String)| {
+            let statement = format!("PREPARE \"{}\" AS {text}", name.replace('"', "\"\""));
+            (Key::Prepared(name.clone()), statement.into())
+        };
+        // What is prepared may depend on what is set, such as search_path.
+        let remembered = settings.iter().map(set).chain(prepared.iter().map(prepare)).take(REMEMBERED_MAX).collect();
+        Self { remembered, pending: Vec::new() }
     }
 
     /// The statements that make a fresh session what this one was.
@@ -152,9 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn settings_from_before_the_capture_are_restored_with_their_quotes() {
-        let memory = SessionMemory::with_settings(&[("Work_Mem".to_owned(), "it's".to_owned())].into());
-        assert_eq!(remembered(&memory), ["SELECT pg_catalog.set_config('Work_Mem', 'it''s', false)"]);
+    fn what_was_there_before_the_capture_is_restored_with_its_quotes() {
+        let settings = [("Work_Mem".to_owned(), "it's".to_owned())].into();
+        let prepared = [("a\"b".to_owned(), "SELECT 1".to_owned())].into();
+        let mut memory = SessionMemory::carried_in(&settings, &prepared);
+        let restored = ["SELECT pg_catalog.set_config('Work_Mem', 'it''s', false)", "PREPARE \"a\"\"b\" AS SELECT 1"];
+        assert_eq!(remembered(&memory), restored);
+        memory.changed("DEALLOCATE ALL", Idle);
+        assert_eq!(remembered(&memory), restored[..1]);
     }
 
     #[test]

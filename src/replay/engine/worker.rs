@@ -119,13 +119,14 @@ fn session_task(context: &Rc<Context>, spool: &Spool, opening: Opening) -> Sessi
     let about = About { session: session.session, copy: opening.copy, database: spool.database_index(session) };
     let parameters: Vec<_> = session.parameters.clone().into_iter().collect();
     let login = context.endpoint.login_for(&session.user, &session.database, &parameters);
+    let memory = SessionMemory::carried_in(&session.settings, &session.prepared);
     let closes_t_us = session.closed_us.unwrap_or(spool.totals().span_us);
     SessionTask {
         context: Rc::clone(context),
         about,
         slot: opening.session * usize::from(schedule.pace().copies) + usize::from(opening.copy),
         head: Head::new(spool.requests(session), opening.copy),
-        link: Link::new(Rc::clone(context), about, login, SessionMemory::with_settings(&session.settings)),
+        link: Link::new(Rc::clone(context), about, login, memory),
         closes_us: schedule.due_us(closes_t_us, opening.copy),
         state: State::default(),
     }

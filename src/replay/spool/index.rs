@@ -60,6 +60,9 @@ pub struct Session {
     pub parameters: BTreeMap<String, String>,
     /// Settings that it had when the capture began.
     pub settings: BTreeMap<String, String>,
+    /// Statements that it had prepared when the capture began and executes by SQL's EXECUTE: name to text. Those of the
+    /// extended protocol need no place here: an execution brings its text.
+    pub prepared: BTreeMap<String, String>,
     pub opened_us: u64,
     /// None where the capture ended before the session.
     pub closed_us: Option<u64>,

@@ -3,8 +3,9 @@
 //! Takes the workload's lines one by one and appends to a block file. Holds less than a block for each session that is
 //! open, the live texts and the index; the length of the workload does not matter. Must not know files or the cache.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::Arc;
 
 use super::bytes::put_signed;
 use super::chain::{BlockFile, ChainWriter};
@@ -38,6 +39,19 @@ struct LiveSession {
     session: Session,
     chain: ChainWriter,
     transactions: Transactions,
+    /// What it had prepared when the capture began, until it is known to be executed by SQL.
+    prepared: BTreeMap<String, Arc<Statement>>,
+}
+
+impl LiveSession {
+    /// Statements that `statement` executes by their names have to be there on the session's connection.
+    fn keep_prepared(&mut self, statement: &Statement) {
+        for name in statement.executes_prepared() {
+            if let Some(prepared) = self.prepared.remove(&name) {
+                self.session.prepared.insert(name, prepared.text().into_owned());
+            }
+        }
+    }
 }
 
 /// The state of the pass.
@@ -113,17 +127,20 @@ impl Pass {
     }
 
     fn open(&mut self, open: Open) -> io::Result<()> {
+        let state = open.state.unwrap_or_default();
+        let prepared = state.prepared.iter().filter_map(|(name, sql)| Some((name.clone(), self.texts.get(sql)?)));
+        let prepared = prepared.collect();
         let session = Session {
             session: open.session,
             database: open.database,
             user: open.user,
             parameters: open.parameters,
-            settings: open.state.map(|state| state.settings).unwrap_or_default(),
+            settings: state.settings,
             opened_us: open.t_us,
             began_before_capture: open.began_before_capture,
             ..Session::default()
         };
-        match self.live.insert(open.session, LiveSession { session, ..LiveSession::default() }) {
+        match self.live.insert(open.session, LiveSession { session, prepared, ..LiveSession::default() }) {
             Some(earlier) => self.end_session(earlier),
             None => Ok(()),
         }
@@ -153,6 +170,9 @@ impl Pass {
         else {
             return self.not_replayed(reason::UNREADABLE);
         };
+        if execute.is_none() && !live.prepared.is_empty() {
+            live.keep_prepared(&statement);
+        }
         let captured = captured_of(request);
         let (class, part) = live.transactions.follow(&statement.deeds, captured.sqlstate.is_some());
         let body = match execute {

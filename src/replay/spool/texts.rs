@@ -3,6 +3,7 @@
 //! Takes the workload's texts and gives bytes to send and the deeds of their statements. Holds at most the definitions
 //! that a workload may have live. Must not know sessions.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -48,9 +49,20 @@ impl Statement {
         })
     }
 
+    /// The text, with replacement characters for what is not UTF-8.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.sql)
+    }
+
+    /// The names of the prepared statements that it executes by SQL's EXECUTE.
+    pub fn executes_prepared(&self) -> Vec<String> {
+        let text = self.text();
+        sql::split(&text).into_iter().filter_map(sql::prepared_call).map(|call| call.name).collect()
+    }
+
     /// The text with its literals folded, for people; cut to `chars_max`.
     pub fn folded(&self, chars_max: usize) -> String {
-        let folded = sql::fold(&String::from_utf8_lossy(&self.sql));
+        let folded = sql::fold(&self.text());
         match folded.char_indices().nth(chars_max) {
             Some((end, _)) => format!("{}...", &folded[..end]),
             None => folded,
@@ -138,6 +150,12 @@ mod tests {
         let deeds = statement("BEGIN; UPDATE t SET a = 1; SELECT 1; COMMIT").deeds;
         assert_eq!(deeds.len(), 4);
         assert_eq!(deeds[1..3], [Deed::Write, Deed::Read]);
+    }
+
+    #[test]
+    fn a_prepared_statement_is_executed_by_its_name() {
+        assert_eq!(statement("BEGIN; /* x */ EXECUTE \"Q 1\"(1); execute P").executes_prepared(), ["Q 1", "p"]);
+        assert!(statement("EXPLAIN SELECT execute FROM t").executes_prepared().is_empty());
     }
 
     #[test]
