@@ -177,7 +177,19 @@ fn calls_writer(words: &[Token<'_>]) -> bool {
     words.get(1).is_some_and(|next| next.is_symbol("("))
         && (words[0].is_any_word(&WRITERS)
             || (words[0].kind == TokenKind::QuotedIdentifier
-                && words[0].identifier().is_some_and(|name| WRITERS.contains(&name.as_str()))))
+                && words[0].identifier().is_some_and(|name| WRITERS.contains(&name.as_str())))
+            || (words[0].is_word("lo_open") && opens_for_writing(&words[2..])))
+}
+
+/// Whether the mode among these arguments of `lo_open` holds INV_WRITE; not known where it is no plain number.
+fn opens_for_writing(arguments: &[Token<'_>]) -> bool {
+    const INV_WRITE: u64 = 0x0002_0000;
+    let own = arguments.iter().take_while(|token| !token.is_symbol(")"));
+    let mode = own.filter(|token| token.kind == TokenKind::Number).last().map(|token| {
+        let hexadecimal = token.text.strip_prefix("0x").map(|digits| u64::from_str_radix(digits, 16));
+        hexadecimal.unwrap_or_else(|| token.text.parse())
+    });
+    mode.is_some_and(|mode| mode.is_ok_and(|mode| mode & INV_WRITE != 0))
 }
 
 /// EXPLAIN runs its statement only with ANALYZE.
@@ -240,6 +252,9 @@ mod tests {
                 "LOCK TABLE t IN ACCESS SHARE MODE",
                 "SELECT pg_advisory_xact_lock(1)",
                 "SELECT my_function(1)",
+                "SELECT lo_open(4711, 262144)",
+                "SELECT currval('s'), lastval()",
+                "MOVE 5 IN c",
                 "SELECT nextval FROM t",
                 "SELECT a FROM t WHERE b = 'FOR UPDATE' -- FOR UPDATE",
                 "WITH a AS (SELECT 'DELETE FROM t') SELECT * FROM a",
@@ -273,6 +288,12 @@ mod tests {
                 "SELECT pg_catalog.setval('s', 1)",
                 "SELECT \"nextval\"('s')",
                 "SELECT lo_unlink(1)",
+                "SELECT lo_open(4711, 393216)",
+                "SELECT lo_open(4711, 0x20000)",
+                "TABLE t FOR UPDATE",
+                "VALUES (nextval('s'))",
+                "EXPLAIN (ANALYZE, FORMAT json) MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE",
+                "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING RETURNING id",
                 "WITH a AS (SELECT 1), b AS NOT MATERIALIZED (UPDATE t SET x = 1 RETURNING x) SELECT * FROM b",
                 "(WITH a AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM a)",
                 "INSERT INTO t SELECT * FROM u",

@@ -14,6 +14,9 @@ use super::relations::{qualified_name, relations};
 /// INSERTs of one text that are looked at.
 const INSERTS_MAX: usize = 16;
 
+/// Columns of other tables that are followed because a join sets them equal.
+const JOINS_MAX: usize = 8;
+
 /// Tokens of one list that are looked at: PostgreSQL's tables have at most 1,600 columns.
 const LIST_TOKENS_MAX: usize = 16_384;
 
@@ -112,10 +115,36 @@ impl Search<'_> {
             return None;
         }
         let mut inserts = (0..self.words.len()).filter(|at| self.words[*at].is_word("into")).take(INSERTS_MAX);
-        inserts.find_map(|at| self.inserted(at)).or_else(|| {
-            (0..self.words.len())
-                .find_map(|at| self.compared(at).or_else(|| self.compared_backwards(at)).or_else(|| self.row(at)))
+        inserts.find_map(|at| self.inserted(at)).or_else(|| self.compared_anywhere()).or_else(|| self.joined())
+    }
+
+    fn compared_anywhere(&self) -> Option<Operand> {
+        (0..self.words.len())
+            .find_map(|at| self.compared(at).or_else(|| self.compared_backwards(at)).or_else(|| self.row(at)))
+    }
+
+    /// What is compared with a column of another table that has to equal the column: `ON a.column = b.other`.
+    fn joined(&self) -> Option<Operand> {
+        let others = (0..self.words.len()).filter_map(|at| {
+            if let Some(end) = self.column_ref(at) {
+                return self.is_symbol(end, "=").then(|| self.qualified_ref(end + 1)).flatten();
+            }
+            let (call, name, end) = self.qualified_ref(at)?;
+            (self.is_symbol(end, "=") && self.column_ref(end + 1).is_some()).then_some((call, name, end))
+        });
+        others.take(JOINS_MAX).find_map(|(table, name, _)| {
+            let calls = vec![table.clone()];
+            let column = ColumnName { schema: None, table, column: name };
+            Search { words: self.words, column: &column, calls }.compared_anywhere()
         })
+    }
+
+    /// `table.column` as the text calls the table, and the place behind it.
+    fn qualified_ref(&self, at: usize) -> Option<(String, String, usize)> {
+        let begins = at == 0 || !self.is_symbol(at - 1, ".");
+        let is_whole = self.is_symbol(at + 1, ".") && !self.is_symbol(at + 3, ".") && !self.is_symbol(at + 3, "(");
+        (begins && is_whole).then_some(())?;
+        Some((self.words.get(at)?.identifier()?, self.words.get(at + 2)?.identifier()?, at + 3))
     }
 
     /// `INTO table [AS alias] (columns) VALUES (values)`, or `SELECT values`.
@@ -350,6 +379,17 @@ mod tests {
             ("INSERT INTO accounts VALUES (1, 2)", None),
             ("INSERT INTO log (tenant_id) VALUES (1)", None),
             ("WITH n AS (INSERT INTO accounts (tenant_id) VALUES (5) RETURNING id) SELECT * FROM n", Some("5")),
+        ]);
+    }
+
+    #[test]
+    fn what_a_join_sets_equal_to_the_column() {
+        assert_values(&[
+            ("SELECT 1 FROM accounts a JOIN orders o ON o.tenant = a.tenant_id WHERE o.tenant = $1", Some("$1")),
+            ("SELECT 1 FROM accounts a, orders o WHERE a.tenant_id = o.tenant_id AND o.tenant_id IN (7, 8)", Some("7")),
+            ("DELETE FROM orders o USING accounts WHERE accounts.tenant_id = o.t AND $2 = o.t", Some("$2")),
+            ("SELECT 1 FROM accounts a JOIN orders o ON o.id = a.id WHERE o.tenant = 5", None),
+            ("SELECT 1 FROM accounts a JOIN orders o ON o.tenant > a.tenant_id WHERE o.tenant = 5", None),
         ]);
     }
 

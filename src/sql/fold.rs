@@ -100,7 +100,9 @@ impl<'a> Folding<'a> {
             TokenKind::Punctuation => self.push_punctuation(token.text),
             _ => {
                 self.leave_values();
-                self.pieces.push(Piece { kind: token.kind, text: Cow::Borrowed(token.text) });
+                // PostgreSQL's own lexer makes one operator of the two.
+                let text = if token.is_symbol("!=") { "<>" } else { token.text };
+                self.pieces.push(Piece { kind: token.kind, text: Cow::Borrowed(text) });
             }
         }
     }

@@ -5,9 +5,11 @@
 //! transaction's first marked statement, else the session's last; so it may wait for statements that follow it. Must not
 //! know what the items are.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::execution::{Execution, Statement};
+use super::prepared::PreparedBySql;
 use super::rule::{Rules, Settings};
 use super::setting::Setting;
 use crate::sql::{TransactionControl, session_effect, split, transaction_control};
@@ -50,6 +52,7 @@ pub struct Observed {
 pub struct Attribution<T> {
     search_path: Setting,
     application_name: Setting,
+    prepared: PreparedBySql,
     in_transaction: bool,
     /// A statement of the transaction failed: it can only be rolled back.
     is_aborted: bool,
@@ -64,6 +67,7 @@ impl<T> Attribution<T> {
         Self {
             search_path: Setting::search_path(start.search_path),
             application_name: Setting::application_name(start.application_name),
+            prepared: PreparedBySql::default(),
             in_transaction: false,
             is_aborted: false,
             transaction_tenant: None,
@@ -92,7 +96,15 @@ impl<T> Attribution<T> {
             self.is_aborted = self.in_transaction && (self.is_aborted || statement.has_failed);
         }
         let settings = Settings { schema: self.search_path.tenant(), application_name: self.application_name.tenant() };
-        let mark = rules.mark(statement, settings);
+        let executed = self.prepared.executed(statement.executions);
+        let mark = match executed.is_empty() {
+            true => rules.mark(statement, settings),
+            false => {
+                let executions = [statement.executions.to_vec(), executed].concat();
+                let statement = Statement { executions: &executions, ..*statement };
+                rules.mark(&statement, settings).map(|tenant| Cow::Owned(tenant.into_owned()))
+            }
+        };
         let is_marked = mark.is_some();
         if let Some(tenant) = mark.filter(|tenant| self.last_tenant.as_deref() != Some(tenant.as_ref())) {
             self.last_tenant = Some(tenant.into());
@@ -144,6 +156,9 @@ impl<T> Attribution<T> {
         {
             self.search_path.apply(&effect);
             self.application_name.apply(&effect);
+        }
+        if !has_failed {
+            self.prepared.follow(statement);
         }
         let Some(mut control) = transaction_control(statement) else { return false };
         match control {
@@ -266,6 +281,23 @@ mod tests {
             attribution.push(observed, sql, |_, _| {});
             assert_eq!(attribution.waiting(), 0, "{sql}");
         }
+    }
+
+    #[test]
+    fn an_execute_is_of_the_tenant_that_its_prepared_statement_names() {
+        let statements = [
+            "PREPARE q (int) AS SELECT * FROM acme.orders WHERE tenant_id = $2 AND a = $1",
+            "EXECUTE q(1, 'bolt')",
+            "/* x */ execute Q(1, 'cato'::text); ",
+            "EXECUTE unknown(1, 'dune')",
+            "DEALLOCATE q",
+            "EXECUTE q(1, 'eden')",
+        ];
+        assert_eq!(
+            tenants(&["param:orders.tenant_id", "database"], &statements),
+            some(&["shop", "bolt", "cato", "shop", "shop", "shop"])
+        );
+        assert_eq!(tenants(&["schema"], &statements[..2]), some(&["acme", "acme"]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod census;
 mod execution;
 mod mapping;
 mod pattern;
+mod prepared;
 mod rule;
 mod setting;
 

@@ -52,6 +52,29 @@ fn lists_fold_to_one_value() {
 }
 
 #[test]
+fn a_statement_folds_the_same_as_a_simple_query_and_as_an_extended_execution() {
+    for (simple, extended) in [
+        ("INSERT INTO t VALUES (1, true, NULL, 'x')", "insert into t values ($1, $2, $3, $4)"),
+        ("SELECT * FROM t WHERE active = true AND a != -4", "select * from t where active = $1 and a <> $2"),
+        ("UPDATE t SET a = NULL, b = 1.5e3 WHERE c = 'x'::text", "update t set a = $1, b = $2 where c = $3::text"),
+        ("SELECT * FROM t WHERE a BETWEEN -1 AND 2 LIMIT 10", "select * from t where a between $1 and $2 limit $3"),
+        (
+            "SELECT * FROM t WHERE (a, b) = (1, 'x') AND c = ANY ('{1,2}')",
+            "select * from t where (a, b) = ($1, $2) and c = any ($3)",
+        ),
+        ("SELECT * FROM t WHERE a IN (1, NULL, -3)", "select * from t where a in ($1, $2)"),
+        (
+            "SELECT coalesce(a, NULL), CASE WHEN b THEN -1 ELSE 0 END",
+            "select coalesce(a, $1), case when b then $2 else $3 end",
+        ),
+    ] {
+        assert_eq!(fold(simple), fold(extended));
+    }
+    // What is asked of a value is no value.
+    assert_ne!(fold("select a is true from t"), fold("select a is null from t"));
+}
+
+#[test]
 fn quotes_that_a_name_does_not_need_go() {
     assert_folds(&[
         ("SELECT \"users\".\"id\" FROM \"users\"", "select users.id from users"),
