@@ -100,8 +100,15 @@ pub(super) fn carry_out(typed: CaptureProxy) -> Ended {
 }
 
 fn tell(bar: &ProgressBar, news: News) {
-    let line = match news {
-        News::Progress(progress) => return bar.set_message(progress_text(&progress)),
+    match news {
+        News::Progress(progress) => bar.set_message(progress_text(&progress)),
+        news => bar.suspend(|| show::progress(&text(&news))),
+    }
+}
+
+fn text(news: &News) -> String {
+    match news {
+        News::Progress(progress) => progress_text(progress),
         News::Listening { address, upstream } => format!("listening on {address}, upstream {upstream}; ctrl-C ends"),
         News::UpstreamSilent { upstream, reason } => {
             format!("note: {upstream} does not answer yet: {reason}\nhint: clients are told so until it does")
@@ -121,8 +128,7 @@ fn tell(bar: &ProgressBar, news: News) {
             format!("{signal}: no new connections; {open} open ones end when they are at rest, or in 5 s")
         }
         News::Decoding => "writing the workload".to_owned(),
-    };
-    bar.suspend(|| show::progress(&line));
+    }
 }
 
 fn progress_text(progress: &Progress) -> String {
@@ -142,4 +148,42 @@ fn bar() -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_is_said_with_what_to_do_about_it() {
+        let upstream = "10.0.0.1:5432".to_owned();
+        let progress = Progress { open: 3, opened: 70, relayed_bytes: 5 << 20, lost_bytes: 2048 };
+        let said = [
+            News::UpstreamSilent { upstream: upstream.clone(), reason: "could not connect: Connection refused".into() },
+            News::FewerConnections { wanted: 5_000, allowed: 480 },
+            News::Listening { address: "127.0.0.1:6432".into(), upstream },
+            News::Progress(progress),
+            News::RecordingFailed {
+                journal: "out.jsonl.journal".into(),
+                error: std::io::Error::other("No space left on device"),
+            },
+            News::RecordingMended,
+            News::Draining { signal: "SIGTERM", open: 2 },
+            News::Decoding,
+        ];
+        insta::assert_snapshot!(said.map(|news| text(&news)).join("\n"), @r"
+        note: 10.0.0.1:5432 does not answer yet: could not connect: Connection refused
+        hint: clients are told so until it does
+        note: 480 connections at a time instead of 5000: no more files may be open
+        hint: raise the limit of open files (ulimit -n)
+        listening on 127.0.0.1:6432, upstream 10.0.0.1:5432; ctrl-C ends
+        3 connections, 70 in all, 5.00 MiB relayed, 2.00 KiB not recorded
+        warning: could not write out.jsonl.journal: No space left on device
+        detail: traffic goes on; what cannot be recorded is counted
+        hint: make room; it is tried again every second
+        the journal can be written again
+        SIGTERM: no new connections; 2 open ones end when they are at rest, or in 5 s
+        writing the workload
+        ");
+    }
 }

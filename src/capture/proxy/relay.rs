@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 
 use super::super::wire::Side;
@@ -25,6 +25,9 @@ const BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// When one side has said its last, the other may be silent for so long.
 const HALF_CLOSED_SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// For the last bytes of TLS when a session at rest is ended.
+const PARTING_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The end of ReadyForQuery outside of transactions: the session waits for its client.
 const AT_REST: &[u8] = b"Z\0\0\0\x05I";
@@ -90,7 +93,8 @@ impl<'a> Relay<'a> {
                 biased;
                 paused = relaying => match paused {
                     // A broken connection is broken towards the other side too, by dropping it.
-                    Err(_) | Ok(Pause::Over | Pause::AtRest) => return,
+                    Err(_) | Ok(Pause::Over) => return,
+                    Ok(Pause::AtRest) => return self.part().await,
                     Ok(Pause::HalfClosed) => silence_max = Some(HALF_CLOSED_SILENCE_MAX),
                 },
                 changed = stage.changed(), if !is_draining => {
@@ -103,6 +107,15 @@ impl<'a> Relay<'a> {
                 }
             }
         }
+    }
+
+    /// Ends both sides in good order: TLS wants to be told.
+    async fn part(mut self) {
+        let telling = async {
+            let _ = self.client.shutdown().await;
+            let _ = self.server.shutdown().await;
+        };
+        let _ = tokio::time::timeout(PARTING_DEADLINE, telling).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, before: (Course, Course)) -> Poll<io::Result<Pause>> {
@@ -120,7 +133,9 @@ impl<'a> Relay<'a> {
             now if now != before && (now.0 == Course::Ended || now.1 == Course::Ended) => {
                 Poll::Ready(Ok(Pause::HalfClosed))
             }
-            _ if self.is_draining && self.is_at_rest => Poll::Ready(Ok(Pause::AtRest)),
+            _ if self.is_draining && self.is_at_rest && self.requests.is_idle() && self.answers.is_idle() => {
+                Poll::Ready(Ok(Pause::AtRest))
+            }
             _ => Poll::Pending,
         }
     }
@@ -138,6 +153,11 @@ impl Direction {
     fn new(from: Side) -> Self {
         let buffer = vec![0; BUFFER_BYTES_MIN];
         Self { from, buffer, start: 0, end: 0, is_unflushed: false, course: Course::Running }
+    }
+
+    /// Whether everything that was read has left.
+    fn is_idle(&self) -> bool {
+        self.start == self.end && !self.is_unflushed
     }
 
     /// Moves what can be moved.
