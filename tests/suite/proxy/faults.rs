@@ -1,8 +1,9 @@
 //! When the recorder fails, traffic goes on, and the gap is told.
 
-use rustix::process::{Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
 use super::running::{Proxy, records};
+use crate::bench::program;
 use crate::server::Server;
 
 fn limit_files(proxy: &Proxy, current: Option<u64>) {
@@ -40,4 +41,23 @@ fn while_the_journal_cannot_grow_traffic_goes_on_and_the_gap_is_counted() {
     for kept in ["'before'", "'kept in memory'", "'behind'"] {
         assert!(text.contains(kept), "{kept}");
     }
+}
+
+#[test]
+fn where_the_workload_cannot_be_written_the_journal_is_left_and_repair_makes_it_later() {
+    let server = Server::start("16", "");
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", server.port), &server.path("out.jsonl"), &[]);
+    let asked = server.client("psql", proxy.port, "postgres").args(["-X", "-c", "SELECT 'kept'"]).output().unwrap();
+    assert!(asked.status.success());
+    proxy.await_recorded(b"SELECT 1\0Z");
+    limit_files(&proxy, Some(10));
+    let (journal, output) = (proxy.journal(), proxy.output.clone());
+    let ended = proxy.end(Some(Signal::INT));
+    assert_eq!(ended.code, 2, "{}", ended.stdout);
+    assert!(ended.stderr.contains("error: could not make a workload of what was relayed"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: the journal is left"), "{}", ended.stderr);
+    assert!(!output.exists());
+    let repaired = program().args(["workload", "repair"]).arg(&journal).arg("-o").arg(&output).output().unwrap();
+    assert!(repaired.status.success(), "{}", String::from_utf8_lossy(&repaired.stderr));
+    assert_eq!(records(&output).1.requests, 1);
 }
