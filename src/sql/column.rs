@@ -173,7 +173,8 @@ impl Search<'_> {
     /// `column = value`, `column IN (value, ...)`, `column = ANY (values)`, `column IS NOT DISTINCT FROM value`.
     fn compared(&self, at: usize) -> Option<Operand> {
         let end = self.column_ref(at)?;
-        let (mut start, mut end, mut enclosed) = (at, end, 0);
+        let (mut start, mut end) = self.with_cast_around(at, end);
+        let mut enclosed = 0;
         while enclosed < 4 && start > 0 && self.is_symbol(start - 1, "(") && self.is_symbol(end, ")") {
             (start, end, enclosed) = (start - 1, end + 1, enclosed + 1);
         }
@@ -197,6 +198,16 @@ impl Search<'_> {
         let words = ["is", "not", "distinct", "from"];
         let is_not_distinct = words.iter().enumerate().all(|(ahead, word)| self.is_word(end + ahead, &[word]));
         if is_not_distinct { self.whole(end + 4) } else { None }
+    }
+
+    /// From where to where `CAST(column AS type)` goes around a reference to the column.
+    fn with_cast_around(&self, start: usize, end: usize) -> (usize, usize) {
+        let begins = start >= 2 && self.is_symbol(start - 1, "(") && self.is_word(start - 2, &["cast"]);
+        let close = (end + 2..end + 8).find(|at| self.is_symbol(*at, ")")).filter(|_| self.is_word(end, &["as"]));
+        match close.filter(|_| begins) {
+            Some(close) => (start - 2, close + 1),
+            None => (start, end),
+        }
     }
 
     /// `value = column`.
@@ -361,6 +372,7 @@ mod tests {
             ("SELECT 1 FROM accounts WHERE tenant_id = ANY(ARRAY[7,8])", Some("7")),
             ("SELECT 1 FROM accounts WHERE tenant_id IS NOT DISTINCT FROM $1", Some("$1")),
             ("SELECT 1 FROM accounts WHERE ((tenant_id = CAST('x' AS uuid)))", Some("x")),
+            ("SELECT 1 FROM accounts a WHERE (CAST(a.tenant_id AS character varying)) = $4", Some("$4")),
             ("DELETE FROM accounts a USING b WHERE b.id = a.id AND a.tenant_id = -1", Some("-1")),
             ("UPDATE accounts SET tenant_id = $1 WHERE id = $2", Some("$1")),
             ("UPDATE accounts SET (id, tenant_id) = ($1, $2)", Some("$2")),

@@ -23,6 +23,7 @@ mod proxy;
 mod scenarios;
 mod server;
 mod sniffer;
+mod tenant_rules;
 mod tenants;
 mod tidy;
 mod truth;

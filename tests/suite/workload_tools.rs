@@ -351,3 +351,11 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
+
+#[test]
+fn the_help_of_each_tool_says_what_it_does() {
+    let place = Place::new();
+    let helps: Vec<String> =
+        ["info", "cat", "slice", "peak", "merge", "repair"].map(|tool| place.workload(&[tool, "--help"])).into();
+    insta::assert_snapshot!(helps.join("\n========\n\n"));
+}

@@ -105,13 +105,14 @@ impl Info {
     }
 
     fn write_minutes(&self, text: &mut String) {
-        let _ = writeln!(text, "\n{:<24}  executions     reads    writes    errors   at a time", "minute");
+        let width = self.minutes.iter().map(|minute| minute.at.len()).max().unwrap_or(0);
+        let _ = writeln!(text, "\n{:<width$}  executions     reads    writes    errors   at a time", "minute");
         for minute in &self.minutes {
             // As many requests at a time as there are minutes of work in the minute.
             let at_a_time = minute.sums.total_us as f64 / 60e6;
             let _ = writeln!(
                 text,
-                "{:<24}  {:>10}  {:>8}  {:>8}  {:>8}  {at_a_time:>10.3}",
+                "{:<width$}  {:>10}  {:>8}  {:>8}  {:>8}  {at_a_time:>10.3}",
                 minute.at, minute.executions, minute.reads, minute.writes, minute.sums.errors
             );
         }
