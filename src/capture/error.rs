@@ -65,12 +65,9 @@ pub enum CaptureError {
          hint: give pcap or pcapng files, as tcpdump -w writes them, also compressed by gzip, bzip2 or zstd"
     )]
     NotNetworkCapture { file: String, kind: &'static str },
-    /// `seen` says what the packets hold instead.
-    #[error(
-        "no PostgreSQL statement found in {packets} packets\ndetail: {seen}\n\
-         hint: capture where the traffic is not encrypted, with whole packets (tcpdump -s 0), or use capture proxy"
-    )]
-    NoConversation { packets: u64, seen: String },
+    /// `seen` says what the packets hold instead, `hint` what to do about it.
+    #[error("no PostgreSQL statement found in {packets} packets\ndetail: {seen}\nhint: {hint}")]
+    NoConversation { packets: u64, seen: String, hint: &'static str },
     #[error("could not start the proxy: {source}")]
     ProxyStart { source: io::Error },
     #[error(

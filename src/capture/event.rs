@@ -89,6 +89,15 @@ pub enum Value {
     Binary(Vec<u8>),
 }
 
+impl Value {
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Null => 0,
+            Self::Text(bytes) | Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
 /// A client's protocol message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
@@ -174,17 +183,19 @@ impl Message {
 
 impl Request {
     /// Executions: one of a simple query, whatever stands in its text. Behind an error the server passes over everything up
-    /// to the Sync, so nothing of that is executed; a statement that failed before its Execute counts as one, as in a log.
+    /// to the Sync, so nothing of that is executed; a statement that failed as it was prepared counts as one, as in a log.
     pub fn executions(&self) -> u64 {
         match &self.sent {
             Sent::Simple { .. } | Sent::Execute(_) => 1,
             Sent::Messages(messages) => {
                 let executes = |message: &&Message| matches!(message, Message::Query { .. } | Message::Execute { .. });
-                let holds_query = messages.iter().any(|message| matches!(message, Message::Query { .. }));
-                match self.sqlstate() {
-                    Some(_) if !holds_query => self.results.len() as u64,
-                    _ => messages.iter().filter(executes).count() as u64,
+                let executed = messages.iter().filter(executes).count();
+                let holds = |wanted: fn(&Message) -> bool| messages.iter().any(wanted);
+                if self.sqlstate().is_none() || holds(|message| matches!(message, Message::Query { .. })) {
+                    return executed as u64;
                 }
+                let prepares = holds(|message| matches!(message, Message::Parse { .. }));
+                self.results.len().min(executed + usize::from(prepares)) as u64
             }
         }
     }
@@ -195,6 +206,23 @@ impl Request {
         match &self.sent {
             Sent::Simple { sql } | Sent::Execute(Execute { sql, .. }) => sql,
             Sent::Messages(messages) => messages.iter().find_map(Message::sql).unwrap_or_default(),
+        }
+    }
+
+    /// About the bytes that it holds: its texts and parameters.
+    pub fn held_bytes(&self) -> usize {
+        let values = |values: &[Value]| values.iter().map(Value::held_bytes).sum::<usize>();
+        match &self.sent {
+            Sent::Simple { sql } => sql.len(),
+            Sent::Execute(execute) => execute.sql.len() + values(&execute.parameters),
+            Sent::Messages(messages) => {
+                let held_bytes = |message: &Message| match message {
+                    Message::Bind { parameters, .. } => values(parameters),
+                    Message::Raw { body, .. } => body.len(),
+                    other => other.sql().map_or(0, <[u8]>::len),
+                };
+                messages.iter().map(held_bytes).sum()
+            }
         }
     }
 

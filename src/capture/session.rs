@@ -81,7 +81,7 @@ impl Session {
 
     /// Bytes that are kept for what comes next.
     pub fn held_bytes(&self) -> usize {
-        self.conversation.held_bytes()
+        self.conversation.held_bytes() + self.stream.held_bytes()
     }
 
     /// Gives up what is kept for later: there is no room for it.

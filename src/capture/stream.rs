@@ -11,10 +11,15 @@ use super::sequence::{Draft, Output, Place, Sequence};
 use crate::tenant::{self, Attribution, Execution, Rules, SessionStart, Statement};
 use crate::workload::record::TransactionState;
 
+/// Requests of a transaction wait for its first marked statement; beyond so many bytes they take the session's last tenant.
+const WAITING_BYTES_MAX: usize = 16 << 20;
+
 /// One session of a source.
 pub struct Stream {
     sequence: Sequence,
     attribution: Attribution<(Draft, Place)>,
+    /// Of the requests that wait to know whose they are.
+    waiting_bytes: usize,
     database: String,
     user: String,
     application_name: String,
@@ -26,6 +31,7 @@ impl Stream {
         Self {
             sequence,
             attribution: Attribution::new(SessionStart::default()),
+            waiting_bytes: 0,
             database: String::new(),
             user: String::new(),
             application_name: String::new(),
@@ -103,6 +109,8 @@ impl Stream {
             is_in_transaction: draft.request.transaction.map(|state| state != TransactionState::Idle),
         };
         let observed = self.attribution.observe(rules, &statement);
+        // Where rules look at no texts, nothing waits.
+        let held_bytes = if rules.read_text() { draft.request.held_bytes() } else { 0 };
         let mut result = Ok(());
         let sequence = &mut self.sequence;
         self.attribution.push(observed, (draft, place), |(draft, place), tenant| {
@@ -110,7 +118,17 @@ impl Stream {
                 result = sequence.give(draft, place, tenant, out);
             }
         });
-        result
+        result?;
+        self.waiting_bytes = if self.attribution.waiting() == 0 { 0 } else { self.waiting_bytes + held_bytes };
+        match self.waiting_bytes > WAITING_BYTES_MAX {
+            true => self.flush(out),
+            false => Ok(()),
+        }
+    }
+
+    /// Bytes of requests that wait to know whose they are.
+    pub fn held_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 
     /// Gives every request that still waits to know whose it is: the session has ended, or its source has.
@@ -125,6 +143,7 @@ impl Stream {
                 result = sequence.give(draft, place, tenant, out);
             }
         });
+        self.waiting_bytes = 0;
         self.name();
         result
     }

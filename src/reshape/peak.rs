@@ -57,7 +57,7 @@ pub fn find_peak<'a>(input: impl Into<Input<'a>>, seconds: u64, measure: Measure
         match record {
             Record::Request(request) => {
                 let amount = match measure {
-                    Measure::Executions => request.sent.executed().count() as u64,
+                    Measure::Executions => request.executed().len() as u64,
                     Measure::Time => request.results.iter().filter_map(|result| result.total_us).sum(),
                 };
                 sliding.add(request.t_us / 1_000_000, amount);

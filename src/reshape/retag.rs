@@ -53,7 +53,7 @@ impl Edit for Retagging<'_> {
         if let Record::Request(request) = &mut event {
             let captured = self.tenants.next().map_err(|source| ReshapeError::Temporary { source })?;
             request.tenant = captured.map(|captured| self.census.enter(captured).0);
-            self.census.count(request.tenant, request.sent.executed().count() as u64);
+            self.census.count(request.tenant, request.executed().len() as u64);
         }
         Ok(Some(event))
     }

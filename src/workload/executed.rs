@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::record::{Message, Parameter, Sent, SqlRef, WireMessage};
+use super::record::{Message, Parameter, Request, Sent, SqlRef, WireMessage};
 
 /// One execution of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +20,27 @@ pub struct Executed<'a> {
 impl<'a> Executed<'a> {
     fn simple(sql: &'a SqlRef) -> Self {
         Self { sql, statement: "", portal: "", parameters: &[] }
+    }
+}
+
+impl Request {
+    /// The statements that the server executed, in order, by reference: one of a simple query, whatever stands in its text.
+    /// Behind an error it passes over everything up to the Sync, so nothing of that is among them; a statement that failed
+    /// as it was prepared is, as it is in a log.
+    pub fn executed(&self) -> Vec<&SqlRef> {
+        let mut executed: Vec<_> = self.sent.executed().collect();
+        let Sent::Messages(messages) = &self.sent else { return executed };
+        let has_failed = self.results.iter().any(|result| result.sqlstate.is_some());
+        let is_query = |message: &WireMessage| matches!(message, WireMessage::Named(Message::Query { .. }));
+        if has_failed && !messages.iter().any(is_query) {
+            executed.truncate(self.results.len());
+            if executed.len() < self.results.len() {
+                let prepared =
+                    messages.iter().filter(|message| matches!(message, WireMessage::Named(Message::Parse { .. })));
+                executed.extend(prepared.filter_map(WireMessage::sql).next_back());
+            }
+        }
+        executed
     }
 }
 

@@ -17,6 +17,7 @@ mod inputs;
 mod log_files;
 mod packets;
 mod pcap_file;
+mod pcap_inputs;
 mod pcap_workload;
 mod plans;
 mod proxy;

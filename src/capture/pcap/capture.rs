@@ -14,6 +14,7 @@ use super::super::log::Progress;
 use super::super::report::CaptureReport;
 use super::super::session::Shared;
 use super::super::storage::Opened;
+use super::super::wire::Reason;
 use super::blocks::{Blocks, Captured, Next};
 use super::connections::Connections;
 use super::files::{self, NetworkCapture};
@@ -72,9 +73,23 @@ pub fn capture(options: &PcapOptions, mut progress: impl FnMut(Progress)) -> Res
     let Reading { connections, fragments, mut shared, packets, mut skipped } = reading;
     connections.finish(&mut shared).map_err(|source| CaptureError::Temporary { source })?;
     fragments.finish(&mut skipped);
+    let hint = hint(&shared);
+    let nothing = |seen| CaptureError::NoConversation { packets, seen, hint };
     let conclusion = Conclusion { sources, read: (packets, "packets"), skipped };
-    conclusion
-        .write(shared, options.tenants.as_ref(), &options.output, |seen| CaptureError::NoConversation { packets, seen })
+    conclusion.write(shared, options.tenants.as_ref(), &options.output, nothing)
+}
+
+/// What to do about captures without a statement.
+fn hint(shared: &Shared) -> &'static str {
+    match shared.wire_bytes {
+        _ if shared.skipped.contains_key(&Reason::EncryptedBytes) => {
+            "capture where the traffic is not encrypted, or use capture proxy"
+        }
+        0 => "capture where the clients' packets pass, and whole packets: tcpdump -i any -s 0 -w FILE port 5432",
+        _ => {
+            "there are connections of PostgreSQL, but no whole request: capture for longer, and whole packets (tcpdump -s 0)"
+        }
+    }
 }
 
 /// Counts something that is not in the workload.

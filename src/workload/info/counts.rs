@@ -105,7 +105,7 @@ impl Counts {
 
     fn take_request(&mut self, request: &Request, reader: &Reader) {
         let mut part = Part::default();
-        for reference in request.sent.executed() {
+        for reference in request.executed() {
             let class = reader.statement(reference).map_or(StatementClass::Other, |statement| statement.class);
             *self.classes.entry(class.name()).or_default() += 1;
             part.executions += 1;

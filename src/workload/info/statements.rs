@@ -31,7 +31,7 @@ struct Followed {
 impl Statements {
     pub(super) fn take(&mut self, request: &Request, reader: &Reader) {
         let mut results = request.results.iter();
-        let mut executed = request.sent.executed().peekable();
+        let mut executed = request.executed().into_iter().peekable();
         while let Some(reference) = executed.next() {
             // The text of the last one (most often the only one) may hold several statements: the rest is its own.
             let count = if executed.peek().is_some() { 1 } else { usize::MAX };
