@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::proxy::CaptureProxy;
 use super::tenants::TenantArgs;
-use super::workload::{CatArgs, InfoArgs, MergeArgs, PeakArgs, RepairArgs, SliceArgs};
+use super::workload::{AnonymizeArgs, CatArgs, InfoArgs, MergeArgs, PeakArgs, RepairArgs, SliceArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -110,6 +110,7 @@ pub enum Workload {
     Peak(PeakArgs),
     Merge(MergeArgs),
     Repair(RepairArgs),
+    Anonymize(AnonymizeArgs),
     /// Find out anew whose each statement is
     Retag(Retag),
 }

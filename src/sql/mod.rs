@@ -28,4 +28,4 @@ pub use operand::{Operand, OperandValue};
 pub use prepared::{PreparedCall, prepared_body, prepared_call};
 pub use relations::{RelationName, relation_names};
 pub use split::split;
-pub use tags::comment_tags;
+pub use tags::{CommentPart, CommentTag, comment_parts, comment_tags};

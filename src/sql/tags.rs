@@ -10,8 +10,31 @@ pub fn comment_tags(text: &str) -> Vec<(String, String)> {
     tokens(text)
         .filter(|token| token.kind == TokenKind::Comment)
         .flat_map(|comment| parted_by_commas(body(comment.text)))
-        .filter_map(tag)
+        .filter_map(|part| tag(part).map(|tag| (tag.key, tag.value)))
         .collect()
+}
+
+/// A tag of a comment, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommentTag {
+    pub key: String,
+    pub value: String,
+    /// Whether the value stands in quotes, as sqlcommenter writes it: it is URL-encoded there.
+    pub is_quoted: bool,
+}
+
+/// A piece of a comment between commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommentPart<'a> {
+    /// As written.
+    pub text: &'a str,
+    /// None of prose.
+    pub tag: Option<CommentTag>,
+}
+
+/// The pieces of a comment, which is given with its delimiters: tags as [`comment_tags`] finds them, and prose.
+pub fn comment_parts(comment: &str) -> Vec<CommentPart<'_>> {
+    parted_by_commas(body(comment)).into_iter().map(|text| CommentPart { text, tag: tag(text) }).collect()
 }
 
 fn body(comment: &str) -> &str {
@@ -41,7 +64,7 @@ fn parted_by_commas(body: &str) -> Vec<&str> {
     parts
 }
 
-fn tag(part: &str) -> Option<(String, String)> {
+fn tag(part: &str) -> Option<CommentTag> {
     let at = part.find(['=', ':'])?;
     let (key, value) = (part[..at].trim(), part[at + 1..].trim());
     let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.%".contains(&byte);
@@ -49,10 +72,13 @@ fn tag(part: &str) -> Option<(String, String)> {
         return None;
     }
     match value.strip_prefix('\'').and_then(|quoted| quoted.strip_suffix('\'')) {
-        Some(quoted) => Some((url_decoded(key), url_decoded(&quoted.replace("\\'", "'")))),
+        Some(quoted) => {
+            let value = url_decoded(&quoted.replace("\\'", "'"));
+            Some(CommentTag { key: url_decoded(key), value, is_quoted: true })
+        }
         // Prose has spaces, tags have not: "todo: remove this" is none.
         None if value.contains(char::is_whitespace) => None,
-        None => Some((key.to_owned(), value.to_owned())),
+        None => Some(CommentTag { key: key.to_owned(), value: value.to_owned(), is_quoted: false }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod anonymize;
 mod anonymize_sql;
 mod bench;
 mod capture;

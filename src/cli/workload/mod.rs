@@ -1,5 +1,6 @@
 //! `workload ...`: looking at workloads and making others of them. One file for each command.
 
+mod anonymize;
 mod cat;
 mod info;
 mod merge;
@@ -10,6 +11,7 @@ mod slice;
 
 use super::Ended;
 use super::args::Workload;
+pub use anonymize::AnonymizeArgs;
 pub use cat::CatArgs;
 pub use info::InfoArgs;
 pub use merge::MergeArgs;
@@ -25,6 +27,7 @@ pub(super) fn carry_out(command: Workload) -> Ended {
         Workload::Peak(typed) => peak::carry_out(&typed),
         Workload::Merge(typed) => merge::carry_out(&typed),
         Workload::Repair(typed) => repair::carry_out(&typed),
+        Workload::Anonymize(typed) => anonymize::carry_out(typed),
         Workload::Retag(typed) => retag::carry_out(typed),
         Workload::Info(typed) => info::carry_out(&typed),
     }
