@@ -46,6 +46,11 @@ impl Reading {
         Self { bar, observer: Observer::new(move |bytes| counting.inc(bytes)) }
     }
 
+    /// A reading that shows nothing, for where the results themselves are shown as they come.
+    pub(super) fn unseen() -> Self {
+        Self { bar: ProgressBar::hidden(), observer: Observer::new(|_| {}) }
+    }
+
     /// One of the files, so that its reading is shown.
     pub(super) fn input<'a>(&'a self, file: &'a Path) -> Input<'a> {
         Input::observed(file, &self.observer)

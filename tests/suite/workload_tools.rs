@@ -342,6 +342,31 @@ fn cat_lists_what_is_asked_for() {
 }
 
 #[test]
+fn info_and_cat_read_standard_input() {
+    let place = Place::new();
+    let path = sample();
+    let of_file = |tool: &str| place.workload(&[tool, path.to_str().unwrap()]);
+    let of_stdin = |tool: &str| {
+        let mut command = program();
+        command.args(["workload", tool, "-"]).stdin(std::fs::File::open(&path).unwrap());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(of_stdin("info"), of_file("info"));
+    assert_eq!(of_stdin("cat"), of_file("cat"));
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = program().args(["workload", "cat"]).arg(sample()).stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), stderr.as_str()),
+        (Some(2), "error: could not write to standard output: No space left on device\n")
+    );
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut command = program();
     command.args(["workload", "cat"]).arg(sample()).stdout(Stdio::piped()).stderr(Stdio::piped());

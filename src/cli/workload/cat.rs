@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::super::progress::Reading;
 use super::super::{Ended, show};
+use super::open_once;
 use crate::objective::Pattern;
 use crate::reshape::moment::{Moment, started_us};
 use crate::words::exit::ExitCode;
@@ -21,7 +23,7 @@ use crate::workload::{ReadError, Reader};
 /// their parameters, what RETURNING gave and COPY data are shown only with --values.
 #[derive(Debug, Args)]
 pub struct CatArgs {
-    /// The workload
+    /// The workload; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Begin here: an offset such as 90s or 5m, or a time such as 2026-01-05T09:30:00Z
@@ -55,7 +57,7 @@ pub struct CatArgs {
 
 /// Carries out `workload cat`.
 pub(super) fn carry_out(typed: CatArgs) -> Ended {
-    let mut reader = Reader::open(&typed.file)?;
+    let mut reader = open_once(&typed.file, &Reading::unseen())?;
     let started_us = started_us(reader.header())?;
     let patterns = |names: Vec<String>| names.into_iter().map(Pattern::new).collect();
     let filter = Filter {

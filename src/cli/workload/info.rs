@@ -8,13 +8,14 @@ use clap::Args;
 
 use super::super::progress::Reading;
 use super::super::{Ended, show};
+use super::open_once;
 use crate::words::exit::ExitCode;
-use crate::workload::{Reader, Shown, summarize};
+use crate::workload::{Shown, summarize};
 
 /// Sessions, statements, tenants, rate, classes and what was skipped.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// The workload
+    /// The workload; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Show all tenants, however many
@@ -34,7 +35,7 @@ pub struct InfoArgs {
 /// Carries out `workload info`.
 pub(super) fn carry_out(typed: &InfoArgs) -> Ended {
     let reading = Reading::of(&[&typed.file], 1);
-    let mut info = summarize(Reader::open(reading.input(&typed.file))?)?;
+    let mut info = summarize(open_once(&typed.file, &reading)?)?;
     drop(reading);
     let text = if typed.json {
         info.top_statements.truncate(typed.top.unwrap_or(usize::MAX));

@@ -9,8 +9,12 @@ mod repair;
 mod retag;
 mod slice;
 
+use std::path::Path;
+
 use super::Ended;
 use super::args::Workload;
+use super::progress::Reading;
+use crate::workload::{ReadError, Reader};
 pub use anonymize::AnonymizeArgs;
 pub use cat::CatArgs;
 pub use info::InfoArgs;
@@ -18,6 +22,14 @@ pub use merge::MergeArgs;
 pub use peak::PeakArgs;
 pub use repair::RepairArgs;
 pub use slice::SliceArgs;
+
+/// Opens a workload that is read once: a file, whose reading is shown, or standard input where it is called `-`.
+fn open_once(file: &Path, reading: &Reading) -> Result<Reader, ReadError> {
+    match file == Path::new("-") {
+        true => Reader::new(std::io::stdin(), "standard input"),
+        false => Reader::open(reading.input(file)),
+    }
+}
 
 /// Carries out a `workload` command.
 pub(super) fn carry_out(command: Workload) -> Ended {
