@@ -4,6 +4,7 @@
 
 mod anonymize;
 mod anonymize_sql;
+mod anonymized_replay;
 mod bench;
 mod capture;
 mod classes;

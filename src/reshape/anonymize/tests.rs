@@ -101,6 +101,11 @@ fn what_is_listed_stays() {
         assert_eq!(mapping().text(address, &mut fates), address);
         assert_eq!(fates.0, [Fate::Zero], "{address}");
     }
+    for (number, fate) in [("-32768", Fate::Limit), ("2147483648.0", Fate::Limit), ("7.00", Fate::Allowed)] {
+        let mut fates = Fates(Vec::new());
+        assert_eq!(mapping().text(number, &mut fates), number);
+        assert_eq!(fates.0, [fate], "{number}");
+    }
     assert_eq!(mapping().keep_dates().text("2026-01-31", &mut ()), "2026-01-31");
 }
 
