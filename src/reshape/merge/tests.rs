@@ -42,10 +42,29 @@ fn workloads_meet_at_their_own_times_or_at_their_starts() {
     assert!(text.contains("\"at\":[1,3]"), "sources of the second stand behind those of the first: {text}");
 }
 
-/// A workload of a few sessions whose statements, transactions among them, come at any moments.
+/// What a session sends, as it stands in a request's line: texts, executions, and what the wire shows, unfinished pipelines
+/// among it.
+fn sent() -> impl Strategy<Value = String> {
+    let sql = |text: &str| format!(r#"{{"text":"{text}","fingerprint":"0000000000000000","class":"other"}}"#);
+    let simple = |text: &str| format!(r#""simple":{{"sql":{}}}"#, sql(text));
+    let parse = format!(r#"{{"parse":{{"statement":"s","sql":{}}}}}"#, sql("SELECT 3"));
+    let bind = r#"{"bind":{"statement":"s"}}"#;
+    let execute = format!(r#"{{"execute":{{"sql":{}}}}}"#, sql("SELECT 3"));
+    let mut kinds: Vec<String> =
+        ["BEGIN", "COMMIT", "SELECT 1", "SET search_path = a", "PREPARE q AS SELECT 4", "BEGIN; SELECT 2"]
+            .map(simple)
+            .into();
+    kinds.push(format!(r#""execute":{{"sql":{},"statement":"s"}}"#, sql("SELECT 3")));
+    kinds.push(format!(r#""execute":{{"sql":{}}},"transaction":"in_transaction""#, sql("UPDATE t SET x = 1")));
+    kinds.push(format!(r#""messages":[{parse},"sync"]"#));
+    kinds.push(format!(r#""messages":[{bind},{execute},"sync"],"transaction":"idle""#));
+    kinds.push(format!(r#""messages":[{parse},{bind},{execute},"flush"]"#));
+    prop::sample::select(kinds)
+}
+
+/// A workload of a few sessions whose requests, transactions among them, come at any moments.
 fn workload() -> impl Strategy<Value = String> {
-    let statements = ["BEGIN", "COMMIT", "SELECT 1", "SET search_path = a", "UPDATE t SET x = 1", "BEGIN; SELECT 2"];
-    let event = (0_u64..1_000, 0_u32..4, prop::sample::select(statements.to_vec()));
+    let event = (0_u64..1_000, 0_u32..4, sent());
     prop::collection::vec(event, 1..60).prop_map(|mut events| {
         events.sort_by_key(|(t_us, ..)| *t_us);
         let mut lines = vec![GOLDEN.lines().next().unwrap().to_owned()];
@@ -53,10 +72,9 @@ fn workload() -> impl Strategy<Value = String> {
         for session in 0..4 {
             lines.push(format!(r#"{{"kind":"open","t_us":0,"session":{session},"database":"app","user":"web"}}"#));
         }
-        for (sequence, (t_us, session, text)) in events.iter().enumerate() {
-            let sql = format!(r#"{{"text":"{text}","fingerprint":"0000000000000000","class":"other"}}"#);
+        for (sequence, (t_us, session, sent)) in events.iter().enumerate() {
             lines.push(format!(
-                r#"{{"kind":"request","t_us":{t_us},"session":{session},"sequence":{sequence},"tenant":0,"simple":{{"sql":{sql}}}}}"#
+                r#"{{"kind":"request","t_us":{t_us},"session":{session},"sequence":{sequence},"tenant":0,{sent}}}"#
             ));
         }
         lines.push(r#"{"kind":"end","sessions":4,"requests":0,"tenants":1,"span_us":0}"#.to_owned());
@@ -88,11 +106,14 @@ proptest! {
         let repeated: u64 = written.iter().map(|(_, report)| report.session_changes_kept).sum();
         let paths: Vec<_> = written.into_iter().map(|(path, _)| path).collect();
         merge(&paths, &at("out.jsonl"), Align::Time).unwrap();
-        let (before, mut after) = (requests(&at("in.jsonl")), requests(&at("out.jsonl")));
+        let (before, after) = (requests(&at("in.jsonl")), requests(&at("out.jsonl")));
         prop_assert_eq!(after.len() as u64, before.len() as u64 + repeated);
-        after.dedup();
-        let mut distinct = before;
-        distinct.dedup();
-        prop_assert_eq!(after, distinct);
+        // What is made again of messages is only the part that prepares, which executes nothing.
+        let executing = |mut requests: Vec<_>| {
+            requests.retain(|(_, _, texts): &(i64, Option<String>, Vec<String>)| !texts.is_empty());
+            requests.dedup();
+            requests
+        };
+        prop_assert_eq!(executing(after), executing(before));
     }
 }
