@@ -163,7 +163,10 @@ impl Session {
                 Found::Parameter { .. } => {}
                 Found::CancelKey(found) => *key = Some(found),
                 Found::CancelRequest(key) => shared.cancels.push((key, time_us, at)),
-                Found::CopyBegan { start_us } => *place = Some(stream.place(start_us)),
+                Found::CopyBegan { start_us } => {
+                    *is_wanted = true;
+                    *place = Some(stream.place(start_us));
+                }
                 Found::Copy { time_us, mut data } => {
                     if let Some(place) = place {
                         data.sequence = place.sequence;
@@ -171,6 +174,8 @@ impl Session {
                     }
                 }
                 Found::Request(draft) => {
+                    // Whatever the login looked like, or was lost of it, the session must be opened for its requests.
+                    *is_wanted = true;
                     let draft = *draft;
                     return match place.take() {
                         Some(place) => stream.push_placed(draft, place, &shared.rules, &mut shared.out),

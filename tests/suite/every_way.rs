@@ -55,6 +55,8 @@ struct Captured {
     executions: Executions,
     /// As the capture's report counts them, those that it says to have skipped left out.
     reported: u64,
+    /// As `workload info` counts them.
+    in_info: u64,
 }
 
 impl Captured {
@@ -70,7 +72,10 @@ impl Captured {
     fn reported(source: &'static str, workload: &Path, report: &str) -> Self {
         let line = report.lines().find_map(|line| line.strip_prefix("executions ")).unwrap();
         let reported = line.split_whitespace().next().unwrap().parse().unwrap();
-        Self { source, executions: Executions::of(workload), reported }
+        let info = program().args(["workload", "info", "--json"]).arg(workload).output().unwrap();
+        let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
+        let in_info = info["executions"].as_u64().unwrap();
+        Self { source, executions: Executions::of(workload), reported, in_info }
     }
 }
 
@@ -104,6 +109,7 @@ fn assert_all_ways_agree(major: &str) {
         let of_wire = ["proxy", "pcap"].contains(&one.source);
         let reported = one.reported + if of_wire { 0 } else { one.executions.fetches };
         assert_eq!(reported, one.executions.count(), "{} of {major}: reported", one.source);
+        assert_eq!(one.in_info, one.reported, "{} of {major}: workload info", one.source);
     }
     assert!(captured[0].executions.count() > 400, "{} executions", captured[0].executions.count());
 }

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
+use pgrehearse::capture::CaptureError;
 use pgrehearse::pgwire::backend::TransactionStatus;
 use pgrehearse::pgwire::{frontend, serve};
+use proptest::prelude::*;
 
 use crate::pcap_file::{Dialogue, Endian, Link, Packet, pcap, pcapng};
 use crate::pcap_workload::Captured;
@@ -266,6 +268,60 @@ fn what_cannot_be_read_is_said() {
     let report = said(&[&ssl], b"S").report.to_string();
     let share = report.lines().find(|line| line.contains("encrypted bytes")).unwrap();
     assert!(share.ends_with("% of all that was said"), "{share}");
+}
+
+#[test]
+fn encryption_is_told_where_a_capture_begins_within_it() {
+    let mut encrypted = Dialogue::open(5432, BEGAN_US);
+    let record = [&[0x17, 3, 3, 0, 95][..], &[9; 95]].concat();
+    encrypted.client(&record).server(&record);
+    encrypted.segments.drain(..3);
+    encrypted.client_port = 41_000;
+    let captured = captured(&[encrypted.ipv4(), session(5432).ipv4()].concat());
+    assert_eq!(captured.skipped()["bytes that are encrypted"].0, 200);
+    assert_eq!(captured.sessions.len(), 1);
+}
+
+#[test]
+fn a_damaged_login_and_answer_leave_the_session_and_its_request() {
+    let mut session = login(5432);
+    let mut damaged = answer(b"1");
+    damaged[0] = 0xff;
+    session.client(&query("SELECT 1")).server(&damaged);
+    let welcome = session.segments.iter_mut().find(|said| said.payload == welcome()).unwrap();
+    welcome.payload[0] = 0xff;
+    let captured = plain(&session);
+    assert_eq!((captured.texts(), captured.sessions.len()), (vec!["SELECT 1"], 1));
+    assert_eq!(captured.skipped()["place where one side is not PostgreSQL's protocol"].0, 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn damaged_files_are_read_as_far_as_they_go(
+        is_pcapng: bool,
+        in_fragments: bool,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let session = session(5432);
+        let packets = if in_fragments { session.ipv6_fragments(64) } else { session.ipv4() };
+        let mut file = match is_pcapng {
+            true => pcapng(&[Link::Ethernet], Endian::Little, &packets),
+            false => pcap(Link::Ethernet, Endian::Little, false, &packets),
+        };
+        for (at, byte) in damage {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        file.truncate(file.len() - cut.index(file.len() / 4));
+        match Captured::of_bytes(&file) {
+            Ok(captured) => prop_assert_eq!(captured.report.executions() > 0, true),
+            Err(CaptureError::NotNetworkCapture { .. } | CaptureError::NoConversation { .. }) => {}
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
 }
 
 #[test]

@@ -16,6 +16,9 @@ use pcap_parser::{
 const READ_BYTES: usize = 1 << 20;
 const BLOCK_BYTES_MAX: usize = 64 << 20;
 
+/// The year 9892: a file that says more is damaged.
+const TIME_US_MAX: i64 = 250_000_000_000_000_000;
+
 /// The header of a packet in pcap: fewer bytes hold no packet, not even the start of one's data.
 const PACKET_HEADER_BYTES: usize = 16;
 
@@ -287,6 +290,7 @@ impl Interface {
     fn time_us(self, seconds: i64, fraction: u64) -> i64 {
         let fraction_us = u128::from(fraction) * 1_000_000 / u128::from(self.units_per_second);
         let seconds = seconds.saturating_add(self.offset_s);
-        seconds.saturating_mul(1_000_000).saturating_add(i64::try_from(fraction_us).unwrap_or(0))
+        let time_us = seconds.saturating_mul(1_000_000).saturating_add(i64::try_from(fraction_us).unwrap_or(0));
+        time_us.clamp(0, TIME_US_MAX)
     }
 }

@@ -271,6 +271,9 @@ impl Conversation {
         };
         *bytes = &bytes[(found + 6).saturating_sub(before).min(bytes.len())..];
         self.server.is_searching = false;
+        if !std::mem::replace(&mut self.is_authenticated, true) {
+            sink(Found::Authenticated)?;
+        }
         self.exchange.found_ready(searched[found + 5], sink)?;
         Ok(true)
     }
