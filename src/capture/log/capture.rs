@@ -4,7 +4,7 @@
 //! command line.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::destination;
 use super::super::error::CaptureError;
@@ -55,13 +55,8 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     destination::check(&options.output, &options.inputs)?;
     let total_bytes = inputs.iter().map(source::Source::size_bytes).sum();
     let sorter = Sorter::new(destination::directory_of(&options.output));
-    let mut reading = Reading {
-        assembler: Assembler::new(options.tenant_rules.clone(), sorter),
-        journey: Journey::new(destination::directory_of(&options.output)),
-        sources: Vec::new(),
-        read_bytes: 0,
-        lines: 0,
-    };
+    let assembler = Assembler::new(options.tenant_rules.clone(), sorter);
+    let mut reading = Reading::new(assembler, destination::directory_of(&options.output));
     for (at, input) in inputs.iter().enumerate() {
         reading.read(input, inputs.get(at + 1), |read_bytes, requests| {
             progress(Progress { read_bytes, total_bytes, requests })
@@ -83,6 +78,22 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     Ok(report)
 }
 
+/// Reads the logs of `options` into events and forgets them: what the benchmark of reading calls. Gives the number
+/// of requests.
+///
+/// # Errors
+/// An input that cannot be read or is no server log.
+pub fn assemble(options: &CaptureOptions) -> Result<u64, CaptureError> {
+    let inputs = look_at(&options.inputs, options.format, options.prefix.as_ref())?;
+    let assembler = Assembler::new(options.tenant_rules.clone(), Sorter::discarding());
+    let mut reading = Reading::new(assembler, destination::directory_of(&options.output));
+    for (at, input) in inputs.iter().enumerate() {
+        reading.read(input, inputs.get(at + 1), |_, _| {})?;
+    }
+    let assembled = reading.assembler.finish().map_err(|source| CaptureError::Temporary { source })?;
+    Ok(assembled.counts.requests())
+}
+
 /// What is carried from file to file.
 struct Reading {
     assembler: Assembler,
@@ -93,6 +104,10 @@ struct Reading {
 }
 
 impl Reading {
+    fn new(assembler: Assembler, directory: &Path) -> Self {
+        Self { assembler, journey: Journey::new(directory), sources: Vec::new(), read_bytes: 0, lines: 0 }
+    }
+
     fn read(
         &mut self,
         input: &source::Source,

@@ -40,7 +40,7 @@ mod turned;
 mod twins;
 mod weaver;
 
-pub use capture::{CaptureOptions, Progress, capture};
+pub use capture::{CaptureOptions, Progress, assemble, capture};
 pub use format::LogFormat;
 pub use in_memory::{ReadBytes, read_bytes};
 pub use line_prefix::{LinePrefix, UnknownEscape};
