@@ -280,7 +280,7 @@ fn take_pairs(rest: &mut &[u8]) -> Option<BTreeMap<String, String>> {
     (0..take_number(rest)?).map(|_| Some((take_string(rest)?, take_string(rest)?))).collect()
 }
 
-fn take_u32(rest: &mut &[u8]) -> Option<u32> {
+pub(super) fn take_u32(rest: &mut &[u8]) -> Option<u32> {
     u32::try_from(take_number(rest)?).ok()
 }
 
@@ -299,7 +299,8 @@ fn take_list<T>(rest: &mut &[u8], mut take: impl FnMut(&mut &[u8]) -> Option<T>)
 }
 
 /// Seven bits a byte, the lowest first; the high bit says that more follow.
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
+#[inline]
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -307,7 +308,7 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn take_number(rest: &mut &[u8]) -> Option<u64> {
+pub(super) fn take_number(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let byte = take_byte(rest)?;
@@ -320,20 +321,20 @@ fn take_number(rest: &mut &[u8]) -> Option<u64> {
 }
 
 /// 0 for none, else one more than the number.
-fn put_optional(out: &mut Vec<u8>, number: Option<u64>) {
+pub(super) fn put_optional(out: &mut Vec<u8>, number: Option<u64>) {
     put_number(out, number.map_or(0, |number| number.saturating_add(1)));
 }
 
-fn take_optional(rest: &mut &[u8]) -> Option<Option<u64>> {
+pub(super) fn take_optional(rest: &mut &[u8]) -> Option<Option<u64>> {
     take_number(rest).map(|number| number.checked_sub(1))
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take_number(rest)?).ok()?;
     take(rest, length)
 }
@@ -342,7 +343,7 @@ fn take_string(rest: &mut &[u8]) -> Option<String> {
     String::from_utf8(take_bytes(rest)?.to_vec()).ok()
 }
 
-fn take_byte(rest: &mut &[u8]) -> Option<u8> {
+pub(super) fn take_byte(rest: &mut &[u8]) -> Option<u8> {
     take(rest, 1).map(|taken| taken[0])
 }
 

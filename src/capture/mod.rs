@@ -6,15 +6,18 @@ mod destination;
 mod error;
 mod event;
 pub mod log;
+mod logged;
 mod output;
 pub mod pcap;
 pub mod proxy;
 mod report;
+mod run;
 mod sequence;
 mod session;
 mod sort;
 mod storage;
 mod stream;
+mod texts;
 pub mod wire;
 
 pub use error::CaptureError;

@@ -2,23 +2,26 @@
 //!
 //! Takes events in time order and what the capture knows, and writes the file. Must not know where the events come from.
 
+use std::io;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::CaptureError;
-use super::event::{Event, Execute, Key, Message, Outcome, Request, Sent, Value};
+use super::event::{Event, Execute, Key, Message, Outcome, PossibleCut, Request, Sent, Value};
+use super::logged::{LoggedExecute, LoggedRequest, StoredRequest};
 use super::report::CaptureReport;
 use super::sequence::TenantCounts;
 use super::sort::Sorted;
+use super::texts::Texts;
 use crate::tenant::{Census, MappedTenant, Mapping, Rules};
 use crate::workload::record::{
     Cancel, Close, CopyData as CopyLine, End, Execute as ExecuteLine, Header, Message as MessageLine, Open,
     Outcome as OutcomeLine, Parameter, ParameterBytes, Record, Request as RequestLine, Sent as SentLine, Skipped,
     Tenant, VERSION, WireMessage,
 };
-use crate::workload::{WriteError, Writer};
+use crate::workload::{Marks, PlainExecute, PlainRequest, PlainSql, WriteError, Writer};
 
 /// The reason under which a request is counted that is too long for a line of a workload.
 const TOO_LONG: &str = "request longer than a line of a workload";
@@ -32,7 +35,7 @@ pub struct Naming<'a> {
 }
 
 /// Writes the workload, counts its tenants, and corrects the report where something could not be written. `refuse` gives
-/// the reason for which a request must be left out.
+/// the reason for which a request with a value that may be cut must be left out.
 ///
 /// # Errors
 /// A temporary file cannot be read, or the workload cannot be written; nothing stands under its name then.
@@ -40,13 +43,13 @@ pub fn write(
     mut events: Sorted,
     naming: &Naming<'_>,
     server_version: Option<String>,
-    refuse: impl Fn(&Request) -> Option<&'static str>,
+    refuse: impl Fn(PossibleCut) -> Option<&'static str>,
     report: &mut CaptureReport,
     path: &Path,
 ) -> Result<End, CaptureError> {
     let temporary = |source| CaptureError::Temporary { source };
-    let mut next = events.next().map_err(temporary)?;
-    let started_us = next.as_ref().map_or(0, |(key, _)| key.time_us);
+    let started_us = events.peek().map_or(0, |key| key.time_us);
+    let texts = events.take_texts();
     let header = Header {
         version: VERSION,
         started_at: rfc3339(started_us),
@@ -59,17 +62,26 @@ pub fn write(
         started_us,
         captured: naming.captured.iter().map(|(captured, _)| CapturedTenant { captured, id: None }).collect(),
         census: Census::new(naming.mapping),
+        texts,
+        known: Vec::new(),
     };
-    while let Some((key, event)) = next {
-        let refused = match &event {
-            Event::Request(request) => refuse(request).map(|reason| (request, reason)),
+    while let Some((key, bytes)) = events.next().map_err(temporary)? {
+        if let Some(stored) = StoredRequest::decode(bytes) {
+            match stored.request.possible_cut.and_then(&refuse) {
+                Some(reason) => leave_out(&Left::of_logged(&stored.request), reason, report),
+                None => output.write_logged(key, &stored, report)?,
+            }
+            continue;
+        }
+        let event = Event::decode(bytes).ok_or_else(|| temporary(damaged()))?;
+        let cut = match &event {
+            Event::Request(request) => request.possible_cut.map(|cut| (request, cut)),
             _ => None,
         };
-        match refused {
-            Some((request, reason)) => output.leave_out(request, reason, report),
+        match cut.and_then(|(request, cut)| Some((request, refuse(cut)?))) {
+            Some((request, reason)) => leave_out(&Left::of(request), reason, report),
             None => output.write(key, event, report)?,
         }
-        next = events.next().map_err(temporary)?;
     }
     if report.executions() == 0 {
         return Err(nothing_left(report));
@@ -85,6 +97,16 @@ struct Output<'a> {
     started_us: i64,
     captured: Vec<CapturedTenant<'a>>,
     census: Census<'a>,
+    /// What the numbers of texts mean that logged requests hold, and what became of each in the workload.
+    texts: Texts,
+    known: Vec<Option<KnownText>>,
+}
+
+/// What a text became: a `sql` line, or a text that stands in each request.
+#[derive(Clone, Copy)]
+enum KnownText {
+    Id(u32),
+    Inline(Marks),
 }
 
 struct CapturedTenant<'a> {
@@ -111,7 +133,7 @@ impl Output<'_> {
                 let tenant = self.tenant(request.tenant)?;
                 return match self.request(t_us, session, tenant, &request) {
                     Err(WriteError::LineTooLong { .. }) => {
-                        self.leave_out(&request, TOO_LONG, report);
+                        leave_out(&Left::of(&request), TOO_LONG, report);
                         Ok(())
                     }
                     Ok(()) => {
@@ -133,6 +155,54 @@ impl Output<'_> {
             Event::Close => Record::Close(Close { t_us, session }),
         };
         Ok(self.writer.write(&record)?)
+    }
+
+    fn write_logged(
+        &mut self,
+        key: Key,
+        stored: &StoredRequest<'_>,
+        report: &mut CaptureReport,
+    ) -> Result<(), CaptureError> {
+        let tenant = self.tenant(stored.tenant)?;
+        match self.logged(key, tenant, stored) {
+            Err(WriteError::LineTooLong { .. }) => leave_out(&Left::of_logged(&stored.request), TOO_LONG, report),
+            Ok(()) => self.census.count(tenant, 1),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn logged(&mut self, key: Key, tenant: Option<u32>, stored: &StoredRequest<'_>) -> Result<(), WriteError> {
+        let LoggedRequest { sql, execute, total_us, sqlstate, at, .. } = stored.request;
+        let sql = match sql.id {
+            None => self.writer.plain_sql(sql.bytes)?,
+            Some(id) => {
+                let text = self.texts.get(id).unwrap_or_default();
+                if self.known.len() <= id as usize {
+                    self.known.resize(id as usize + 1, None);
+                }
+                let known = match self.known[id as usize] {
+                    Some(known) => known,
+                    None => match self.writer.plain_sql(text)? {
+                        PlainSql::Id(id) => KnownText::Id(id),
+                        PlainSql::Inline { marks, .. } => KnownText::Inline(marks),
+                    },
+                };
+                self.known[id as usize] = Some(known);
+                match known {
+                    KnownText::Id(id) => PlainSql::Id(id),
+                    KnownText::Inline(marks) => PlainSql::Inline { text, marks },
+                }
+            }
+        };
+        let execute = execute.map(|LoggedExecute { statement, portal, parameters }| PlainExecute {
+            statement,
+            portal,
+            parameters: parameters.iter(),
+        });
+        let t_us = u64::try_from(key.time_us - self.started_us).unwrap_or(0);
+        let (session, sequence) = (key.session, stored.sequence);
+        self.writer.write_plain(PlainRequest { t_us, session, sequence, tenant, sql, execute, total_us, sqlstate, at })
     }
 
     fn request(&mut self, t_us: u64, session: u32, tenant: Option<u32>, request: &Request) -> Result<(), WriteError> {
@@ -195,18 +265,6 @@ impl Output<'_> {
         }))
     }
 
-    /// Counts a request as skipped that the report has counted as captured.
-    fn leave_out(&self, request: &Request, reason: &str, report: &mut CaptureReport) {
-        let executions = request.executions();
-        match request.sent {
-            Sent::Simple { .. } => report.simple -= executions,
-            Sent::Execute(_) | Sent::Messages(_) => report.extended -= executions,
-        }
-        report.failed -= u64::from(request.sqlstate().is_some());
-        let first = Skipped { count: 0, first: request.at };
-        report.skipped.entry(reason.to_owned()).or_insert(first).count += 1;
-    }
-
     /// The workload's number of a tenant, whose line is written before its first request.
     fn tenant(&mut self, index: Option<u32>) -> Result<Option<u32>, WriteError> {
         let Some(tenant) = index.and_then(|index| self.captured.get_mut(index as usize)) else { return Ok(None) };
@@ -219,6 +277,45 @@ impl Output<'_> {
         }
         Ok(tenant.id)
     }
+}
+
+/// A request that the report has counted as captured, and that is left out.
+struct Left {
+    is_simple: bool,
+    executions: u64,
+    has_failed: bool,
+    at: (u16, u64),
+}
+
+impl Left {
+    fn of(request: &Request) -> Self {
+        Self {
+            is_simple: matches!(request.sent, Sent::Simple { .. }),
+            executions: request.executions(),
+            has_failed: request.sqlstate().is_some(),
+            at: request.at,
+        }
+    }
+
+    fn of_logged(request: &LoggedRequest<'_>) -> Self {
+        let LoggedRequest { execute, sqlstate, at, .. } = *request;
+        Self { is_simple: execute.is_none(), executions: 1, has_failed: sqlstate.is_some(), at }
+    }
+}
+
+/// Counts a request as skipped that the report has counted as captured.
+fn leave_out(left: &Left, reason: &str, report: &mut CaptureReport) {
+    match left.is_simple {
+        true => report.simple -= left.executions,
+        false => report.extended -= left.executions,
+    }
+    report.failed -= u64::from(left.has_failed);
+    let first = Skipped { count: 0, first: left.at };
+    report.skipped.entry(reason.to_owned()).or_insert(first).count += 1;
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a temporary file does not hold what was written")
 }
 
 fn result(outcome: &Outcome) -> OutcomeLine {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use super::event::{CopyData, Event, Key, Opening, Request, Sent};
+use super::logged::{LoggedRequest, StoredRequest};
 use super::sort::{Sorted, Sorter};
 
 /// A statement that ran when the log began is taken to have started this long before, at most: one that ran for hours
@@ -35,6 +36,8 @@ pub struct Sequence {
     /// Of the last event: the opening's is 0.
     order: u64,
     requests: u64,
+    /// Of its last request: mostly that of the next one too.
+    tenant: Option<u32>,
 }
 
 /// A request's place in the order, which it may take before all of it is known.
@@ -78,6 +81,20 @@ impl Counts {
         }
     }
 
+    fn take_logged(&mut self, request: &LoggedRequest<'_>) {
+        match (request.sqlstate, request.total_us) {
+            (Some(_), _) => self.failed += 1,
+            (None, Some(total_us)) => {
+                self.fastest_us = Some(self.fastest_us.map_or(total_us, |fastest_us| fastest_us.min(total_us)));
+            }
+            (None, None) => {}
+        }
+        match request.execute {
+            None => self.simple += 1,
+            Some(_) => self.extended += 1,
+        }
+    }
+
     /// Executions: simple queries and executions by the extended protocol.
     pub fn requests(&self) -> u64 {
         self.simple + self.extended
@@ -102,7 +119,7 @@ impl Sequence {
     pub fn new(opened_us: Option<i64>, first_us: i64) -> Self {
         let opening = Opening { began_before_capture: opened_us.is_none(), ..Opening::default() };
         let last_us = first_us.saturating_sub(BEFORE_LOG_US_MAX);
-        Self { session: None, opening, opened_us, is_connected: false, last_us, order: 0, requests: 0 }
+        Self { session: None, opening, opened_us, is_connected: false, last_us, order: 0, requests: 0, tenant: None }
     }
 
     /// Whether the session had no request yet.
@@ -154,7 +171,7 @@ impl Sequence {
     pub fn give(&mut self, draft: Draft, place: Place, tenant: Option<&str>, out: &mut Output) -> io::Result<()> {
         let mut request = draft.request;
         request.sequence = place.sequence;
-        request.tenant = tenant.map(|tenant| out.tenant(tenant, request.executions()));
+        request.tenant = self.tenant(tenant, request.executions(), out);
         out.counts.without_tenant += if tenant.is_none() { request.executions() } else { 0 };
         out.counts.take(&request);
         let session = self.session(out);
@@ -164,6 +181,25 @@ impl Sequence {
         let time_us = cancelled_us.max(time_us);
         self.last_us = self.last_us.max(time_us);
         out.sorter.push(Key { time_us, session, order: order + 1 }, &Event::Cancel)
+    }
+
+    /// Gives a request from its log.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn give_logged(
+        &mut self,
+        request: &LoggedRequest<'_>,
+        place: Place,
+        tenant: Option<&str>,
+        out: &mut Output,
+    ) -> io::Result<()> {
+        let tenant = self.tenant(tenant, 1, out);
+        out.counts.without_tenant += u64::from(tenant.is_none());
+        out.counts.take_logged(request);
+        let key = Key { time_us: place.time_us, session: self.session(out), order: place.order };
+        let stored = StoredRequest { sequence: place.sequence, tenant, request: *request };
+        out.sorter.push_with(key, |bytes| stored.encode(bytes))
     }
 
     /// Gives COPY data of the request that took its place last.
@@ -202,6 +238,16 @@ impl Sequence {
                 Ok(())
             }
         }
+    }
+
+    /// The index of a request's tenant, counted.
+    fn tenant(&mut self, name: Option<&str>, executions: u64, out: &mut Output) -> Option<u32> {
+        let name = name?;
+        let last = self.tenant.filter(|last| out.tenants[*last as usize].0 == name);
+        let index = last.unwrap_or_else(|| out.tenant(name));
+        out.tenants[index as usize].1 += executions;
+        self.tenant = Some(index);
+        self.tenant
     }
 
     fn session(&mut self, out: &mut Output) -> u32 {
@@ -256,9 +302,9 @@ impl Output {
         Ok((self.counts, self.tenants, self.sorter.finish()?))
     }
 
-    /// The index of a tenant, counted.
-    fn tenant(&mut self, name: &str, executions: u64) -> u32 {
-        let id = match self.tenant_ids.get(name) {
+    /// The index of a tenant.
+    fn tenant(&mut self, name: &str) -> u32 {
+        match self.tenant_ids.get(name) {
             Some(id) => *id,
             None => {
                 let id = self.tenants.len() as u32;
@@ -266,8 +312,6 @@ impl Output {
                 self.tenant_ids.insert(name.to_owned(), id);
                 id
             }
-        };
-        self.tenants[id as usize].1 += executions;
-        id
+        }
     }
 }

@@ -1,25 +1,26 @@
 //! Putting events in time order in bounded memory.
 //!
 //! A statement that was logged at its end goes back to its start, so a log is nearly in order and never quite. Events
-//! collect in memory; when that is full they go, sorted, to a temporary file without a name, and all such runs are merged
-//! at the end. Must not know what the events mean.
+//! collect in memory; when that is full a thread of its own writes them, sorted, to a temporary file without a name, while
+//! the next ones collect; all such runs are merged at the end. Must not know what the events mean.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use super::event::{Event, Key};
+use super::run::{Memory, RunReader, write_event};
+use super::texts::Texts;
 
-/// Events held in memory before they go to disk.
-const MEMORY_BYTES: usize = 64 << 20;
+/// Events held in memory before they go to disk: twice, since a full memory is written while the next one fills.
+const MEMORY_BYTES: usize = 16 << 20;
 
 /// Runs of one size that are merged into the next size, so that open files stay few however long the log is.
 const FAN_IN: usize = 32;
-
-/// Read at a time from each run.
-const READ_BYTES: usize = 128 << 10;
 
 /// Takes events in any order.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Sorter {
     directory: PathBuf,
     memory_bytes: usize,
     memory: Memory,
+    /// The run that is being written.
+    spilling: Spilling,
     /// `levels[n]` holds runs of about `FAN_IN`^n times the memory.
     levels: Vec<Vec<File>>,
     /// Events are taken and forgotten.
@@ -40,8 +43,14 @@ impl Sorter {
     }
 
     fn with_memory(directory: &Path, memory_bytes: usize) -> Self {
-        let (memory, levels) = (Memory::default(), Vec::new());
-        Self { directory: directory.to_owned(), memory_bytes, memory, levels, discards: false }
+        Self {
+            directory: directory.to_owned(),
+            memory_bytes,
+            memory: Memory::default(),
+            spilling: Spilling(None),
+            levels: Vec::new(),
+            discards: false,
+        }
     }
 
     /// A sorter that forgets what it takes and gives nothing back: to measure what comes before it.
@@ -54,45 +63,100 @@ impl Sorter {
     /// # Errors
     /// The temporary file cannot be written.
     pub fn push(&mut self, key: Key, event: &Event) -> io::Result<()> {
+        self.push_with(key, |bytes| event.encode(bytes))
+    }
+
+    /// Takes an event whose compact form `encode` appends.
+    ///
+    /// # Errors
+    /// The temporary file cannot be written.
+    pub fn push_with(&mut self, key: Key, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         if self.discards {
             return Ok(());
         }
-        self.memory.push(key, event);
-        if self.memory.bytes() >= self.memory_bytes {
-            let memory = std::mem::take(&mut self.memory);
-            self.spill(0, vec![Source::Memory(memory.sorted())])?;
-        }
-        Ok(())
+        self.memory.push(key, encode);
+        if self.memory.bytes() >= self.memory_bytes { self.spill() } else { Ok(()) }
     }
 
     /// Gives the events back in the order of their keys.
     ///
     /// # Errors
     /// A temporary file cannot be read.
-    pub fn finish(self) -> io::Result<Sorted> {
-        let mut sources = vec![Source::Memory(self.memory.sorted())];
-        for run in self.levels.into_iter().flatten() {
-            sources.push(Source::run(run)?);
+    pub fn finish(mut self) -> io::Result<Sorted> {
+        if let Some((run, _)) = self.spilling.wait()? {
+            self.keep(0, run)?;
+        }
+        let mut sources = vec![Source::Memory(std::mem::take(&mut self.memory).sorted())];
+        for run in std::mem::take(&mut self.levels).into_iter().flatten() {
+            sources.push(Source::Run(RunReader::new(run)?));
         }
         Sorted::new(sources)
     }
 
-    /// Writes the sources as one run of this level, and merges the level up when it is full.
-    fn spill(&mut self, level: usize, sources: Vec<Source>) -> io::Result<()> {
-        let mut run = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(&self.directory)?);
-        let mut merged = Sorted::new(sources)?;
-        while let Some(key) = merged.advance()? {
-            write_event(&mut run, key, &merged.bytes)?;
+    /// Has the events in memory written as a run, once the one before is.
+    fn spill(&mut self) -> io::Result<()> {
+        let written = self.spilling.wait()?;
+        let (run, memory) = written.map_or((None, Memory::default()), |(run, memory)| (Some(run), memory));
+        let full = std::mem::replace(&mut self.memory, memory);
+        let file = tempfile::tempfile_in(&self.directory)?;
+        self.spilling.begin(move || {
+            let mut sorted = full.sorted();
+            let mut out = BufWriter::with_capacity(256 << 10, file);
+            while let Some((key, bytes)) = sorted.next() {
+                write_event(&mut out, key, bytes)?;
+            }
+            sorted.clear();
+            Ok((out.into_inner().map_err(io::IntoInnerError::into_error)?, sorted))
+        })?;
+        match run {
+            Some(run) => self.keep(0, run),
+            None => Ok(()),
         }
+    }
+
+    /// Keeps a run of this level, and merges the level up when it is full.
+    fn keep(&mut self, level: usize, run: File) -> io::Result<()> {
         if self.levels.len() == level {
             self.levels.push(Vec::new());
         }
-        self.levels[level].push(run.into_inner().map_err(|error| error.into_error())?);
+        self.levels[level].push(run);
         if self.levels[level].len() < FAN_IN {
             return Ok(());
         }
         let runs = std::mem::take(&mut self.levels[level]);
-        self.spill(level + 1, runs.into_iter().map(Source::run).collect::<io::Result<_>>()?)
+        let sources = runs.into_iter().map(|run| RunReader::new(run).map(Source::Run)).collect::<io::Result<_>>()?;
+        let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(&self.directory)?);
+        let mut merged = Sorted::new(sources)?;
+        while let Some(key) = merged.advance()? {
+            write_event(&mut out, key, &merged.bytes)?;
+        }
+        self.keep(level + 1, out.into_inner().map_err(io::IntoInnerError::into_error)?)
+    }
+}
+
+/// A run, and the memory that it was written from, to be used again.
+type Spilled = io::Result<(File, Memory)>;
+
+/// The thread that writes a run, if there is one. It is awaited in any case.
+#[derive(Debug)]
+struct Spilling(Option<JoinHandle<Spilled>>);
+
+impl Spilling {
+    fn begin(&mut self, write: impl FnOnce() -> Spilled + Send + 'static) -> io::Result<()> {
+        self.0 = Some(std::thread::Builder::new().name("sort".to_owned()).spawn(write)?);
+        Ok(())
+    }
+
+    fn wait(&mut self) -> io::Result<Option<(File, Memory)>> {
+        let Some(thread) = self.0.take() else { return Ok(None) };
+        thread.join().map_err(|_| io::Error::other("the thread that sorts events has panicked"))?.map(Some)
+    }
+}
+
+impl Drop for Spilling {
+    fn drop(&mut self) {
+        // Left early, for an error that is told already.
+        let _ = self.wait();
     }
 }
 
@@ -104,134 +168,96 @@ pub struct Sorted {
     heads: BinaryHeap<Reverse<(Key, usize)>>,
     /// The compact form of the event last given.
     bytes: Vec<u8>,
+    texts: Texts,
 }
 
 impl Sorted {
-    fn new(mut sources: Vec<Source>) -> io::Result<Self> {
+    fn new(sources: Vec<Source>) -> io::Result<Self> {
         let mut heads = BinaryHeap::with_capacity(sources.len());
-        for (index, source) in sources.iter_mut().enumerate() {
-            if let Some(key) = source.peek()? {
+        for (index, source) in sources.iter().enumerate() {
+            if let Some(key) = source.peek() {
                 heads.push(Reverse((key, index)));
             }
         }
-        Ok(Self { sources, heads, bytes: Vec::new() })
+        Ok(Self { sources, heads, bytes: Vec::new(), texts: Texts::default() })
     }
 
-    /// The next event; none after the last.
+    /// Says what the numbers of texts mean that events hold.
+    pub fn name_texts(&mut self, texts: Texts) {
+        self.texts = texts;
+    }
+
+    /// What the numbers of texts mean, for whoever reads the events.
+    pub fn take_texts(&mut self) -> Texts {
+        std::mem::take(&mut self.texts)
+    }
+
+    /// The key of the next event.
+    pub fn peek(&self) -> Option<Key> {
+        self.heads.peek().map(|Reverse((key, _))| *key)
+    }
+
+    /// The compact form of the next event; none after the last.
     ///
     /// # Errors
     /// A temporary file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<(Key, Event)>> {
+    pub fn next(&mut self) -> io::Result<Option<(Key, &[u8])>> {
+        Ok(self.advance()?.map(|key| (key, self.bytes.as_slice())))
+    }
+
+    /// The next event with its texts.
+    ///
+    /// # Errors
+    /// A temporary file cannot be read.
+    pub fn next_event(&mut self) -> io::Result<Option<(Key, Event)>> {
         let Some(key) = self.advance()? else { return Ok(None) };
-        let event = Event::decode(&self.bytes).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "a temporary file does not hold what was written")
-        })?;
-        Ok(Some((key, event)))
+        let event = match super::logged::StoredRequest::decode(&self.bytes) {
+            Some(stored) => Some(Event::Request(Box::new(stored.to_request(&self.texts)))),
+            None => Event::decode(&self.bytes),
+        };
+        Ok(Some((key, event.ok_or(io::ErrorKind::InvalidData)?)))
     }
 
     fn advance(&mut self) -> io::Result<Option<Key>> {
-        let Some(Reverse((key, index))) = self.heads.pop() else { return Ok(None) };
+        let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
+        let Reverse((key, index)) = *head;
         self.bytes.clear();
-        self.sources[index].take(&mut self.bytes)?;
-        if let Some(next) = self.sources[index].peek()? {
-            self.heads.push(Reverse((next, index)));
+        let source = &mut self.sources[index];
+        source.take(&mut self.bytes)?;
+        match source.peek() {
+            Some(next) => *head = Reverse((next, index)),
+            None => drop(PeekMut::pop(head)),
         }
         Ok(Some(key))
-    }
-}
-
-/// Events in memory: compact forms one behind the other, and where each lies.
-#[derive(Debug, Default)]
-struct Memory {
-    bytes: Vec<u8>,
-    index: Vec<(Key, usize, usize)>,
-    /// Of the index, once it is sorted.
-    next: usize,
-}
-
-impl Memory {
-    fn push(&mut self, key: Key, event: &Event) {
-        let start = self.bytes.len();
-        event.encode(&mut self.bytes);
-        self.index.push((key, start, self.bytes.len()));
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes.len() + self.index.len() * size_of::<(Key, usize, usize)>()
-    }
-
-    fn sorted(mut self) -> Self {
-        self.index.sort_unstable();
-        self
     }
 }
 
 #[derive(Debug)]
 enum Source {
     Memory(Memory),
-    Run { file: BufReader<File>, head: Option<(Key, usize)> },
+    Run(RunReader),
 }
 
 impl Source {
-    fn run(mut file: File) -> io::Result<Self> {
-        file.rewind()?;
-        let mut file = BufReader::with_capacity(READ_BYTES, file);
-        let head = read_head(&mut file)?;
-        Ok(Self::Run { file, head })
-    }
-
-    fn peek(&mut self) -> io::Result<Option<Key>> {
-        Ok(match self {
-            Self::Memory(memory) => memory.index.get(memory.next).map(|(key, ..)| *key),
-            Self::Run { head, .. } => head.map(|(key, _)| key),
-        })
+    fn peek(&self) -> Option<Key> {
+        match self {
+            Self::Memory(memory) => memory.peek(),
+            Self::Run(run) => run.peek(),
+        }
     }
 
     /// Appends the compact form of the event at the head and goes on to the next.
     fn take(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Memory(memory) => {
-                if let Some((_, start, end)) = memory.index.get(memory.next) {
-                    out.extend_from_slice(&memory.bytes[*start..*end]);
-                    memory.next += 1;
+                if let Some((_, bytes)) = memory.next() {
+                    out.extend_from_slice(bytes);
                 }
+                Ok(())
             }
-            Self::Run { file, head } => {
-                if let Some((_, length)) = head.take() {
-                    let start = out.len();
-                    out.resize(start + length, 0);
-                    file.read_exact(&mut out[start..])?;
-                    *head = read_head(file)?;
-                }
-            }
+            Self::Run(run) => run.take(out),
         }
-        Ok(())
     }
-}
-
-/// Time, session, order and length, each little-endian.
-const HEAD_BYTES: usize = 8 + 4 + 8 + 8;
-
-fn write_event(out: &mut impl Write, key: Key, bytes: &[u8]) -> io::Result<()> {
-    out.write_all(&key.time_us.to_le_bytes())?;
-    out.write_all(&key.session.to_le_bytes())?;
-    out.write_all(&key.order.to_le_bytes())?;
-    out.write_all(&(bytes.len() as u64).to_le_bytes())?;
-    out.write_all(bytes)
-}
-
-fn read_head(file: &mut BufReader<File>) -> io::Result<Option<(Key, usize)>> {
-    let mut head = [0; HEAD_BYTES];
-    match file.read_exact(&mut head) {
-        Ok(()) => {}
-        // Runs are written whole, so an end can only lie between events.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let eight = |at: usize| -> [u8; 8] { std::array::from_fn(|byte| head[at + byte]) };
-    let session = u32::from_le_bytes(std::array::from_fn(|byte| head[8 + byte]));
-    let key = Key { time_us: i64::from_le_bytes(eight(0)), session, order: u64::from_le_bytes(eight(12)) };
-    Ok(Some((key, u64::from_le_bytes(eight(20)) as usize)))
 }
 
 #[cfg(test)]
@@ -254,7 +280,7 @@ mod tests {
         }
         let mut sorted = sorter.finish().unwrap();
         let mut out = Vec::new();
-        while let Some((key, event)) = sorted.next().unwrap() {
+        while let Some((key, event)) = sorted.next_event().unwrap() {
             let Event::Request(request) = event else { panic!("only requests went in") };
             assert_eq!(request.sequence, key.order);
             out.push((key.time_us, key.order));

@@ -18,7 +18,7 @@ const READ_BYTES: usize = 256 << 10;
 const STDIN_HEAD_BYTES: u64 = 2 << 20;
 
 /// A file that was looked at, with its first bytes where it can be read only once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Storage {
     is_stdin: bool,
     head: Vec<u8>,
@@ -98,16 +98,33 @@ impl Storage {
         self.compression.is_some()
     }
 
+    /// Whether it is standard input.
+    pub fn is_stdin(&self) -> bool {
+        self.is_stdin
+    }
+
     /// Opens the file.
     ///
     /// # Errors
     /// It cannot be opened.
     pub fn open(&self, path: &Path) -> io::Result<Opened> {
+        self.open_with(path, Some(Sha256::new()))
+    }
+
+    /// Opens the file to be read without a digest.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open_without_digest(&self, path: &Path) -> io::Result<Opened> {
+        self.open_with(path, None)
+    }
+
+    fn open_with(&self, path: &Path, hasher: Option<Sha256>) -> io::Result<Opened> {
         let stored: Box<dyn Read> = match self.is_stdin {
             true => Box::new(io::Cursor::new(self.head.clone()).chain(io::stdin())),
             false => Box::new(File::open(path)?),
         };
-        let counted = Stored(Rc::new(Counted { stored: RefCell::new((stored, Sha256::new())), read: Cell::new(0) }));
+        let counted = Stored(Rc::new(Counted { stored: RefCell::new((stored, hasher)), read: Cell::new(0) }));
         let bytes: Box<dyn Read> = match self.compression {
             Some(compression) => compression.reader(counted.clone())?,
             None => Box::new(counted.clone()),
@@ -135,15 +152,15 @@ impl Opened {
         self.is_damaged
     }
 
-    /// The SHA-256 of the bytes as they are stored, to their end.
+    /// The SHA-256 of the bytes as they are stored, to their end; empty without a digest.
     ///
     /// # Errors
     /// The rest cannot be read.
     pub fn sha256(mut self) -> io::Result<String> {
         drop(self.bytes);
         io::copy(&mut self.stored, &mut io::sink())?;
-        let digest = self.stored.0.stored.borrow().1.clone().finalize();
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        let digest = self.stored.0.stored.borrow().1.clone().map(Sha256::finalize);
+        Ok(digest.iter().flatten().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -170,7 +187,7 @@ fn is_of_data(error: &io::Error) -> bool {
 struct Stored(Rc<Counted>);
 
 struct Counted {
-    stored: RefCell<(Box<dyn Read>, Sha256)>,
+    stored: RefCell<(Box<dyn Read>, Option<Sha256>)>,
     read: Cell<u64>,
 }
 
@@ -178,7 +195,9 @@ impl Read for Stored {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (stored, hasher) = &mut *self.0.stored.borrow_mut();
         let read = stored.read(buffer)?;
-        hasher.update(&buffer[..read]);
+        if let Some(hasher) = hasher {
+            hasher.update(&buffer[..read]);
+        }
         self.0.read.set(self.0.read.get() + read as u64);
         Ok(read)
     }

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use super::event::{CopyData, Message, Request, Sent, Value};
+use super::logged::LoggedRequest;
 use super::sequence::{Draft, Output, Place, Sequence};
-use crate::tenant::{self, Attribution, Execution, Rules, SessionStart, Statement};
+use crate::tenant::{self, Attribution, Execution, Observed, Rules, SessionStart, Statement};
 use crate::workload::record::TransactionState;
 
 /// Requests of a transaction wait for its first marked statement; beyond so many bytes they take the session's last tenant.
@@ -74,6 +75,36 @@ impl Stream {
         self.push_placed(draft, place, rules, out)
     }
 
+    /// Takes the session's next request from its log. Mostly its tenant is known at once, and nothing of it is copied.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub fn push_logged(
+        &mut self,
+        start_us: i64,
+        request: &LoggedRequest<'_>,
+        rules: &Rules,
+        out: &mut Output,
+    ) -> io::Result<()> {
+        if !rules.read_text() {
+            let statement = Statement {
+                database: &self.database,
+                user: &self.user,
+                application_name: Some(&self.application_name),
+                has_failed: request.sqlstate.is_some(),
+                ..Statement::default()
+            };
+            let observed = self.attribution.observe(rules, &statement);
+            let place = self.place(start_us);
+            if let Some(tenant) = self.attribution.settled(observed) {
+                return self.sequence.give_logged(request, place, tenant, out);
+            }
+            let draft = Draft { start_us, request: request.to_request(), cancelled_us: None };
+            return self.attribute(observed, (draft, place), 0, out);
+        }
+        self.push(Draft { start_us, request: request.to_request(), cancelled_us: None }, rules, out)
+    }
+
     /// The place of the next request, of which not all is known yet; it must be the next to be pushed.
     pub fn place(&mut self, start_us: i64) -> Place {
         self.name();
@@ -111,9 +142,20 @@ impl Stream {
         let observed = self.attribution.observe(rules, &statement);
         // Where rules look at no texts, nothing waits.
         let held_bytes = if rules.read_text() { draft.request.held_bytes() } else { 0 };
+        self.attribute(observed, (draft, place), held_bytes, out)
+    }
+
+    /// Gives every request whose tenant is known with this one, which holds so many bytes if it must wait.
+    fn attribute(
+        &mut self,
+        observed: Observed,
+        item: (Draft, Place),
+        held_bytes: usize,
+        out: &mut Output,
+    ) -> io::Result<()> {
         let mut result = Ok(());
         let sequence = &mut self.sequence;
-        self.attribution.push(observed, (draft, place), |(draft, place), tenant| {
+        self.attribution.push(observed, item, |(draft, place), tenant| {
             if result.is_ok() {
                 result = sequence.give(draft, place, tenant, out);
             }

@@ -112,6 +112,13 @@ impl<T> Attribution<T> {
         Observed { is_marked, belongs_to_transaction, ended_transaction }
     }
 
+    /// The tenant of the request that was observed last, where it is known and nothing waits before it: its item need not
+    /// be pushed then.
+    pub fn settled(&self, observed: Observed) -> Option<Option<&str>> {
+        let is_settled = self.waiting.is_empty() && !observed.belongs_to_transaction;
+        is_settled.then_some(self.last_tenant.as_deref())
+    }
+
     /// Takes the item of the request that was observed last, and hands out every item whose tenant is now known, oldest
     /// first.
     pub fn push(&mut self, observed: Observed, item: T, mut give: impl FnMut(T, Option<&str>)) {

@@ -3,15 +3,18 @@
 //! Takes records in the order of the file and refuses what a reader would refuse. Gives each statement text one
 //! definition, and counts what the `end` line says. Must not know where the records come from.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
+use rustc_hash::{FxHashMap, FxHashSet};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::error::{LineFault, WriteError};
 use super::output::Output;
+use super::plain::{Marks, PlainRequest, PlainSql};
 use super::record::{End, Header, InlineSql, Record, Skipped, SqlRef, SqlText, Tenant, Text};
 use crate::sql;
 use crate::words::limits::{WORKLOAD_LINE_BYTES_MAX, WORKLOAD_LIVE_SQL_BYTES_MAX, WORKLOAD_LIVE_SQL_MAX};
@@ -22,18 +25,32 @@ pub struct Writer {
     output: Output,
     line: Vec<u8>,
     texts: Texts,
-    tenants: HashSet<u32>,
-    open_sessions: HashSet<u32>,
+    tenants: FxHashSet<u32>,
+    open_sessions: FxHashSet<u32>,
     previous_us: u64,
     end: End,
 }
 
-/// The texts that have a definition, by what tells them apart: the SHA-256 of the text and its parameter types. The texts
-/// themselves need not stay in memory.
-#[derive(Default)]
+/// The texts that have a definition, by what tells them apart: 128 bits of hash of the text and its parameter types, under
+/// a seed of this process, so that nobody can write two texts that meet. The texts themselves need not stay in memory.
 struct Texts {
-    ids: HashMap<[u8; 32], u32>,
+    ids: FxHashMap<u128, u32>,
     bytes: usize,
+    hasher: Xxh3,
+}
+
+impl Texts {
+    fn new() -> Self {
+        let seed = RandomState::new().hash_one(0);
+        Self { ids: FxHashMap::default(), bytes: 0, hasher: Xxh3::with_seed(seed) }
+    }
+
+    fn key(&mut self, bytes: &[u8], parameter_types: &[u32]) -> u128 {
+        self.hasher.reset();
+        self.hasher.update(bytes);
+        parameter_types.iter().for_each(|oid| self.hasher.update(&oid.to_be_bytes()));
+        self.hasher.digest128()
+    }
 }
 
 impl Writer {
@@ -46,9 +63,9 @@ impl Writer {
         let mut writer = Self {
             output,
             line: Vec::new(),
-            texts: Texts::default(),
-            tenants: HashSet::new(),
-            open_sessions: HashSet::new(),
+            texts: Texts::new(),
+            tenants: FxHashSet::default(),
+            open_sessions: FxHashSet::default(),
             previous_us: 0,
             end: End::default(),
         };
@@ -82,31 +99,44 @@ impl Writer {
     /// # Errors
     /// As [`Writer::sql_ref`].
     pub fn sql_ref_of_bytes(&mut self, bytes: &[u8], parameter_types: &[u32]) -> Result<SqlRef, WriteError> {
-        let mut hasher = Sha256::new();
-        hasher.update(bytes);
-        parameter_types.iter().for_each(|oid| hasher.update(oid.to_be_bytes()));
-        let key: [u8; 32] = hasher.finalize().into();
+        let key = self.texts.key(bytes, parameter_types);
         if let Some(id) = self.texts.ids.get(&key) {
             return Ok(SqlRef::Id(*id));
         }
-        let readable = String::from_utf8_lossy(bytes);
-        let (fingerprint, class) = (sql::fingerprint(&readable), sql::classify(&readable));
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => Text::Text(text.to_owned()),
-            Err(_) => Text::Base64(STANDARD.encode(bytes)),
-        };
+        let marks = marks_of(bytes);
+        if let Some(id) = self.define(key, bytes, parameter_types, marks)? {
+            return Ok(SqlRef::Id(id));
+        }
+        let (Marks { fingerprint, class }, parameter_types) = (marks, parameter_types.to_vec());
+        Ok(SqlRef::Inline(Box::new(InlineSql { text: text_of(bytes), fingerprint, class, parameter_types })))
+    }
+
+    /// As [`Writer::sql_ref_of_bytes`], for a plain request.
+    ///
+    /// # Errors
+    /// As [`Writer::sql_ref`].
+    pub fn plain_sql<'a>(&mut self, text: &'a [u8]) -> Result<PlainSql<'a>, WriteError> {
+        let key = self.texts.key(text, &[]);
+        if let Some(id) = self.texts.ids.get(&key) {
+            return Ok(PlainSql::Id(*id));
+        }
+        let marks = marks_of(text);
+        Ok(self.define(key, text, &[], marks)?.map_or(PlainSql::Inline { text, marks }, PlainSql::Id))
+    }
+
+    /// Writes the `sql` line of a text and gives its id; none where there are too many.
+    fn define(&mut self, key: u128, bytes: &[u8], types: &[u32], marks: Marks) -> Result<Option<u32>, WriteError> {
         let is_full = self.texts.ids.len() >= WORKLOAD_LIVE_SQL_MAX
             || self.texts.bytes + bytes.len() > WORKLOAD_LIVE_SQL_BYTES_MAX;
         if is_full {
-            let parameter_types = parameter_types.to_vec();
-            return Ok(SqlRef::Inline(Box::new(InlineSql { text, fingerprint, class, parameter_types })));
+            return Ok(None);
         }
         let id = u32::try_from(self.texts.ids.len()).unwrap_or(u32::MAX);
-        let parameter_types = parameter_types.to_vec();
-        self.write_line(&Record::Sql(SqlText { id, text, fingerprint, class, parameter_types }))?;
+        let (Marks { fingerprint, class }, parameter_types) = (marks, types.to_vec());
+        self.write_line(&Record::Sql(SqlText { id, text: text_of(bytes), fingerprint, class, parameter_types }))?;
         self.texts.ids.insert(key, id);
         self.texts.bytes += bytes.len();
-        Ok(SqlRef::Id(id))
+        Ok(Some(id))
     }
 
     /// Writes an event: an open, request, copy, cancel or close. Tenants, texts and the end have methods of their own.
@@ -126,10 +156,13 @@ impl Writer {
                 return Err(WriteError::Misplaced(LineFault::Corrupt("not an event".to_owned())));
             }
         };
-        self.check(record, t_us, session).map_err(WriteError::Misplaced)?;
+        let tenant = match record {
+            Record::Request(request) => request.tenant,
+            _ => None,
+        };
+        self.check(matches!(record, Record::Open(_)), t_us, session, tenant).map_err(WriteError::Misplaced)?;
         self.write_line(record)?;
-        self.previous_us = t_us;
-        self.end.span_us = t_us;
+        self.passed(t_us);
         match record {
             Record::Open(_) => {
                 self.open_sessions.insert(session);
@@ -141,6 +174,24 @@ impl Writer {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Writes a plain request, as [`Writer::write`] would write its record.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn write_plain<'a, P>(&mut self, request: PlainRequest<'a, P>) -> Result<(), WriteError>
+    where
+        P: Iterator<Item = Option<&'a [u8]>>,
+    {
+        let t_us = request.t_us;
+        self.check(false, t_us, request.session, request.tenant).map_err(WriteError::Misplaced)?;
+        self.line.clear();
+        request.append_to(&mut self.line);
+        self.end_line()?;
+        self.passed(t_us);
+        self.end.requests += 1;
         Ok(())
     }
 
@@ -157,34 +208,53 @@ impl Writer {
         Ok(end)
     }
 
-    fn check(&self, record: &Record, t_us: u64, session: u32) -> Result<(), LineFault> {
+    fn check(&self, opens: bool, t_us: u64, session: u32, tenant: Option<u32>) -> Result<(), LineFault> {
         if t_us < self.previous_us {
             return Err(LineFault::TimeGoesBack { previous_us: self.previous_us, t_us });
         }
-        match (record, self.open_sessions.contains(&session)) {
-            (Record::Open(_), true) => return Err(LineFault::SessionOpen(session)),
-            (Record::Open(_), false) | (_, true) => {}
-            (_, false) => return Err(LineFault::SessionNotOpen(session)),
+        match (opens, self.open_sessions.contains(&session)) {
+            (true, true) => return Err(LineFault::SessionOpen(session)),
+            (true, false) | (false, true) => {}
+            (false, false) => return Err(LineFault::SessionNotOpen(session)),
         }
-        match record {
-            Record::Request(request) => match request.tenant {
-                Some(tenant) if !self.tenants.contains(&tenant) => Err(LineFault::UndefinedTenant(tenant)),
-                _ => Ok(()),
-            },
+        match tenant {
+            Some(tenant) if !self.tenants.contains(&tenant) => Err(LineFault::UndefinedTenant(tenant)),
             _ => Ok(()),
         }
     }
 
+    fn passed(&mut self, t_us: u64) {
+        self.previous_us = t_us;
+        self.end.span_us = t_us;
+    }
+
     fn write_line(&mut self, record: &Record) -> Result<(), WriteError> {
         self.line.clear();
-        let write_error = |file: &Path, source| WriteError::Write { file: file.to_owned(), source };
         serde_json::to_writer(&mut self.line, record)
-            .map_err(|error| write_error(self.output.target(), error.into()))?;
+            .map_err(|error| WriteError::Write { file: self.output.target().to_owned(), source: error.into() })?;
+        self.end_line()
+    }
+
+    fn end_line(&mut self) -> Result<(), WriteError> {
         if self.line.len() > WORKLOAD_LINE_BYTES_MAX {
             return Err(WriteError::LineTooLong { bytes: self.line.len(), limit: WORKLOAD_LINE_BYTES_MAX });
         }
         self.line.push(b'\n');
-        self.output.write_line(&self.line).map_err(|source| write_error(self.output.target(), source))
+        let written = self.output.write_line(&self.line);
+        written.map_err(|source| WriteError::Write { file: self.output.target().to_owned(), source })
+    }
+}
+
+/// What follows from a text.
+pub fn marks_of(bytes: &[u8]) -> Marks {
+    let readable = String::from_utf8_lossy(bytes);
+    Marks { fingerprint: sql::fingerprint(&readable), class: sql::classify(&readable) }
+}
+
+fn text_of(bytes: &[u8]) -> Text {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Text::Text(text.to_owned()),
+        Err(_) => Text::Base64(STANDARD.encode(bytes)),
     }
 }
 

@@ -3,11 +3,13 @@
 //! Takes entries of any log format, in the order of the log, and gives every session's opening, requests, cancels and
 //! closing to a sorter, each request with its tenant. Must not know files, log formats or the workload's form.
 
-use std::collections::HashMap;
 use std::io;
+
+use rustc_hash::FxHashMap;
 
 use super::super::sequence::{Counts, Output, TenantCounts};
 use super::super::sort::{Sorted, Sorter};
+use super::super::texts::Texts;
 use super::entry::{LogEntry, SessionKey, Severity};
 use super::evidence::{AllEvidence, Longest};
 use super::message::Message;
@@ -18,10 +20,11 @@ use crate::tenant::Rules;
 /// Turns entries into events.
 pub struct Assembler {
     rules: Rules,
-    sessions: HashMap<SessionKey, Session>,
+    sessions: FxHashMap<SessionKey, Session>,
     /// The session that a process serves: when its id comes again, that session is over.
-    processes: HashMap<u32, SessionKey>,
+    processes: FxHashMap<u32, SessionKey>,
     evidence: AllEvidence,
+    texts: Texts,
     first_us: Option<i64>,
     server_version: Option<String>,
     tally: Tally,
@@ -46,9 +49,10 @@ impl Assembler {
     pub fn new(rules: Rules, sorter: Sorter) -> Self {
         Self {
             rules,
-            sessions: HashMap::new(),
-            processes: HashMap::new(),
+            sessions: FxHashMap::default(),
+            processes: FxHashMap::default(),
             evidence: AllEvidence::default(),
+            texts: Texts::default(),
             first_us: None,
             server_version: None,
             tally: Tally::default(),
@@ -81,14 +85,18 @@ impl Assembler {
             self.push_background(entry, message);
             return Ok(());
         }
-        if !self.sessions.contains_key(&entry.session) {
-            self.begin(entry, first_us)?;
-        }
-        let Some(session) = self.sessions.get_mut(&entry.session) else { return Ok(()) };
+        let session = match self.sessions.get_mut(&entry.session) {
+            Some(session) => session,
+            None => {
+                self.begin(entry, first_us)?;
+                let Some(session) = self.sessions.get_mut(&entry.session) else { return Ok(()) };
+                session
+            }
+        };
         if session.is_anonymous() && !entry.user.is_empty() {
             session.share_evidence(self.evidence.of(&entry.user, &entry.database));
         }
-        session.push(entry, message, &self.rules, &mut self.tally, &mut self.out)?;
+        session.push(entry, message, &self.rules, &mut self.texts, &mut self.tally, &mut self.out)?;
         if matches!(message, Message::Disconnection) {
             self.out.disconnections_are_logged();
             self.processes.remove(&entry.session.process);
@@ -108,8 +116,9 @@ impl Assembler {
         for (_, session) in open {
             session.finish(None, &self.rules, &mut self.tally, &mut self.out)?;
         }
-        let Self { mut tally, server_version, out, evidence, .. } = self;
-        let (counts, tenants, events) = out.finish()?;
+        let Self { mut tally, server_version, out, evidence, texts, .. } = self;
+        let (counts, tenants, mut events) = out.finish()?;
+        events.name_texts(texts);
         let longest = evidence.finish(&mut tally);
         Ok(Assembled { events, tenants, counts, tally, longest, server_version })
     }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::super::storage::Opened;
+use super::ahead::LogBytes;
 
 /// Read at a time.
 const READ_BYTES: usize = 256 << 10;
@@ -29,7 +29,7 @@ impl Backwards {
     ///
     /// # Errors
     /// It cannot be read, or the temporary file cannot be written.
-    pub fn new(source: &mut Opened, directory: &Path, mut read: impl FnMut(&Opened)) -> io::Result<Self> {
+    pub fn new(source: &mut dyn LogBytes, directory: &Path, mut read: impl FnMut(&dyn LogBytes)) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(directory)?);
         let mut buffer = vec![0; READ_BYTES];
         let (mut lines, mut last) = (0, b'\n');

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::super::destination;
 use super::super::error::CaptureError;
-use super::super::event::Request;
 use super::super::output::{self, Naming};
 use super::super::report::CaptureReport;
 use super::super::sort::Sorter;
+use super::ahead::By;
 use super::assembler::{Assembled, Assembler};
 use super::decoder::Found;
 use super::format::LogFormat;
@@ -56,7 +56,7 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     let total_bytes = inputs.iter().map(source::Source::size_bytes).sum();
     let sorter = Sorter::new(destination::directory_of(&options.output));
     let assembler = Assembler::new(options.tenant_rules.clone(), sorter);
-    let mut reading = Reading::new(assembler, destination::directory_of(&options.output));
+    let mut reading = Reading::new(assembler, destination::directory_of(&options.output), By::Thread);
     for (at, input) in inputs.iter().enumerate() {
         reading.read(input, inputs.get(at + 1), |read_bytes, requests| {
             progress(Progress { read_bytes, total_bytes, requests })
@@ -69,10 +69,7 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     }
     let mut report = report(&assembled, sources, lines);
     let Assembled { events, tenants, server_version, longest, .. } = assembled;
-    let refuse = |request: &Request| {
-        let cut = request.possible_cut?;
-        longest.may_be_cut(cut).then_some(Reason::ParameterCut.name())
-    };
+    let refuse = |cut| longest.may_be_cut(cut).then_some(Reason::ParameterCut.name());
     let naming = Naming { captured: &tenants, rules: &options.tenant_rules, mapping: options.tenants.as_ref() };
     output::write(events, &naming, server_version, refuse, &mut report, &options.output)?;
     Ok(report)
@@ -86,7 +83,7 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
 pub fn assemble(options: &CaptureOptions) -> Result<u64, CaptureError> {
     let inputs = look_at(&options.inputs, options.format, options.prefix.as_ref())?;
     let assembler = Assembler::new(options.tenant_rules.clone(), Sorter::discarding());
-    let mut reading = Reading::new(assembler, destination::directory_of(&options.output));
+    let mut reading = Reading::new(assembler, destination::directory_of(&options.output), By::Caller);
     for (at, input) in inputs.iter().enumerate() {
         reading.read(input, inputs.get(at + 1), |_, _| {})?;
     }
@@ -104,8 +101,8 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(assembler: Assembler, directory: &Path) -> Self {
-        Self { assembler, journey: Journey::new(directory), sources: Vec::new(), read_bytes: 0, lines: 0 }
+    fn new(assembler: Assembler, directory: &Path, by: By) -> Self {
+        Self { assembler, journey: Journey::new(directory, by), sources: Vec::new(), read_bytes: 0, lines: 0 }
     }
 
     fn read(

@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter};
 
 use super::decoder::RECORD_BYTES_MAX;
+use super::scan::{find, find_either};
 
 /// The columns of a csvlog: up to PostgreSQL 8.4, 9.0 to 12, 13, and 14 to 18.
 pub const COLUMNS: [usize; 4] = [22, 23, 24, 26];
@@ -29,12 +30,15 @@ pub enum Cut {
 /// The extents of a record's fields. Kept between records, so that cutting one allocates nothing.
 #[derive(Debug, Default)]
 pub struct Fields {
-    extents: Vec<Extent>,
+    extents: [Extent; COLUMNS[3]],
+    count: usize,
     /// The record ended in CR LF, and so did every line break within it.
     carriage_returns: bool,
+    /// How the last record began: most share their second with the one before.
+    second: [u8; SECOND_BYTES],
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Extent {
     start: usize,
     end: usize,
@@ -44,57 +48,75 @@ struct Extent {
 impl Fields {
     /// The number of fields.
     pub fn count(&self) -> usize {
-        self.extents.len()
+        self.count
+    }
+
+    /// Takes the next field; whoever calls sees to it that there is space.
+    fn push(&mut self, extent: Extent) {
+        self.extents[self.count] = extent;
+        self.count += 1;
+    }
+
+    fn extent(&self, index: usize) -> Option<&Extent> {
+        self.extents[..self.count].get(index)
+    }
+
+    /// Whether the bytes start like `2026-11-22 15:09:15`; none if there are too few to say.
+    fn starts_with_timestamp(&mut self, bytes: &[u8]) -> Option<bool> {
+        let Some(second) = bytes.first_chunk() else { return starts_with_timestamp(bytes) };
+        if *second == self.second {
+            return Some(true);
+        }
+        let is_timestamp = starts_with_timestamp(bytes);
+        if is_timestamp == Some(true) {
+            self.second = *second;
+        }
+        is_timestamp
     }
 
     /// Field `index` of the record that these extents were cut from, unquoted; empty where there is none.
     pub fn get<'a>(&self, record: &'a [u8], index: usize) -> Cow<'a, [u8]> {
-        let Some(extent) = self.extents.get(index) else { return Cow::Borrowed(&[]) };
+        let Some(extent) = self.extent(index) else { return Cow::Borrowed(&[]) };
         let raw = &record[extent.start..extent.end];
+        // A server that ends its lines in CR LF wrote every line feed of a statement as CR LF too.
         let carriage_return = self.carriage_returns && memchr(b'\r', raw).is_some();
-        if !extent.doubled_quotes && !carriage_return {
-            return Cow::Borrowed(raw);
+        match (carriage_return, extent.doubled_quotes) {
+            (false, false) => Cow::Borrowed(raw),
+            (false, true) => Cow::Owned(without(raw, *b"\"\"", b'"')),
+            (true, false) => Cow::Owned(without(raw, *b"\r\n", b'\n')),
+            (true, true) => Cow::Owned(without(&without(raw, *b"\r\n", b'\n'), *b"\"\"", b'"')),
         }
-        let mut text = Vec::with_capacity(raw.len());
-        let mut bytes = raw.iter().copied().peekable();
-        while let Some(byte) = bytes.next() {
-            // A server that ends its lines in CR LF wrote every line feed of a statement as CR LF too.
-            if self.carriage_returns && byte == b'\r' && bytes.peek() == Some(&b'\n') {
-                continue;
-            }
-            text.push(byte);
-            if byte == b'"' && extent.doubled_quotes {
-                bytes.next();
-            }
-        }
-        Cow::Owned(text)
     }
 
     /// Field `index` as it stands, for columns that the server never quotes.
     pub fn raw<'a>(&self, record: &'a [u8], index: usize) -> &'a [u8] {
-        self.extents.get(index).map_or(&[], |extent| &record[extent.start..extent.end])
+        self.extent(index).map_or(&[], |extent| &record[extent.start..extent.end])
     }
 }
 
 /// Cuts the record at the start of `bytes`, which must be the start of a line and not empty. `at_end` says that no more
 /// bytes will come; `columns` is the number that this file's records had so far.
 pub fn cut(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut Fields) -> Cut {
-    fields.extents.clear();
+    fields.count = 0;
     fields.carriage_returns = false;
-    match starts_with_timestamp(bytes) {
+    match fields.starts_with_timestamp(bytes) {
         Some(true) => {}
         None if !at_end => return Cut::NeedMore,
         _ => return foreign(bytes, at_end),
     }
     let mut at = 0;
     loop {
-        let extent = if bytes.get(at) == Some(&b'"') { quoted(bytes, at + 1) } else { bare(bytes, at) };
+        let extent = match bytes.get(at) {
+            Some(b',') => Some((Extent { start: at, end: at, doubled_quotes: false }, at)),
+            Some(b'"') => quoted(bytes, at + 1),
+            _ => bare(bytes, at),
+        };
         let Some((extent, after)) = extent else {
             return unfinished(bytes, at_end, columns, fields, at);
         };
-        fields.extents.push(extent);
+        fields.push(extent);
         match bytes.get(after) {
-            Some(b',') if fields.extents.len() < COLUMNS[3] => at = after + 1,
+            Some(b',') if fields.count < COLUMNS[3] => at = after + 1,
             Some(b'\n') => return finished(bytes, after + 1, at_end, fields),
             Some(b'\r') => match bytes.get(after + 1) {
                 Some(b'\n') => {
@@ -115,7 +137,7 @@ fn quoted(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
     let mut doubled_quotes = false;
     let mut at = start;
     loop {
-        let quote = at + memchr(b'"', bytes.get(at..)?)?;
+        let quote = at + find(bytes.get(at..)?, b'"')?;
         if bytes.get(quote + 1) != Some(&b'"') {
             return Some((Extent { start, end: quote, doubled_quotes }, quote + 1));
         }
@@ -126,7 +148,7 @@ fn quoted(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
 
 /// A field without quotes, which ends before a comma or a line end.
 fn bare(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
-    let end = start + memchr2(b',', b'\n', &bytes[start..])?;
+    let end = start + find_either(&bytes[start..], b',', b'\n')?;
     let end = if bytes[end] == b'\n' && end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
     Some((Extent { start, end, doubled_quotes: false }, end))
 }
@@ -144,8 +166,9 @@ fn unfinished(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut F
     if !at_end {
         return if bytes.len() < RECORD_BYTES_MAX { Cut::NeedMore } else { foreign(bytes, at_end) };
     }
-    if bytes.get(at).map_or(bytes.ends_with(b","), |byte| *byte != b'"') {
-        fields.extents.push(Extent { start: at, end: bytes.len(), doubled_quotes: false });
+    let is_bare = bytes.get(at).map_or(bytes.ends_with(b","), |byte| *byte != b'"');
+    if is_bare && fields.count < COLUMNS[3] {
+        fields.push(Extent { start: at, end: bytes.len(), doubled_quotes: false });
     }
     // Whole but for its line end, which an editor may have taken away.
     if columns == Some(fields.count()) {
@@ -162,13 +185,30 @@ fn foreign(bytes: &[u8], at_end: bool) -> Cut {
     }
 }
 
+/// The text with one byte for each of these pairs, the first of which are their own.
+fn without(text: &[u8], pair: [u8; 2], one: u8) -> Vec<u8> {
+    let mut shorter = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr(pair[0], rest) {
+        let is_pair = rest.get(at + 1) == Some(&pair[1]);
+        shorter.extend_from_slice(&rest[..at]);
+        shorter.push(if is_pair { one } else { pair[0] });
+        rest = &rest[at + 1 + usize::from(is_pair)..];
+    }
+    shorter.extend_from_slice(rest);
+    shorter
+}
+
 fn lines(bytes: &[u8]) -> u64 {
     memchr_iter(b'\n', bytes).count() as u64
 }
 
+/// Bytes of a time up to its second.
+const SECOND_BYTES: usize = 19;
+
 /// Whether the bytes start like `2026-11-22 15:09:15`; none if there are too few to say.
 fn starts_with_timestamp(bytes: &[u8]) -> Option<bool> {
-    const SHAPE: &[u8; 19] = b"dddd-dd-dd dd:dd:dd";
+    const SHAPE: &[u8; SECOND_BYTES] = b"dddd-dd-dd dd:dd:dd";
     let fits = |(byte, shape): (&u8, &u8)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == shape };
     if !bytes.iter().zip(SHAPE).all(fits) {
         return Some(false);

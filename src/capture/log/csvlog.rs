@@ -8,7 +8,7 @@ use super::csv::{Cut, Fields, cut};
 use super::decoder::{Decoder, Found, Give, Learned, Taken};
 use super::entry::{LogEntry, Position, SessionKey, Severity};
 use super::tally::Reason;
-use super::timestamp::{LogTime, Zones};
+use super::timestamp::{Clock, LogTime, Zones};
 use crate::words::sqlstate::SqlState;
 
 const LOG_TIME: usize = 0;
@@ -40,6 +40,7 @@ pub struct CsvLog {
     fields: Fields,
     /// What this file's records had so far.
     columns: Option<usize>,
+    clock: Clock,
 }
 
 impl Decoder for CsvLog {
@@ -56,7 +57,7 @@ impl Decoder for CsvLog {
             Cut::NeedMore => return Ok(Taken::NOTHING),
             Cut::Record { length, lines } => {
                 self.columns = Some(self.fields.count());
-                let decoded = decode(&bytes[..length], &self.fields, at, &mut learned.zones);
+                let decoded = decode(&bytes[..length], &self.fields, at, &mut self.clock, &mut learned.zones);
                 let found = decoded.map(|Decoded { entry, zone_unknown }| Found::Entry { entry, zone_unknown });
                 (Taken { bytes: length, lines }, found.unwrap_or(Found::Skipped(Reason::ForeignLine, at)))
             }
@@ -71,12 +72,21 @@ impl Decoder for CsvLog {
 }
 
 /// Reads a record; none where a column that every server fills does not hold what it should.
-pub fn decode<'a>(record: &'a [u8], fields: &Fields, at: Position, zones: &mut Zones) -> Option<Decoded<'a>> {
+pub fn decode<'a>(
+    record: &'a [u8],
+    fields: &Fields,
+    at: Position,
+    clock: &mut Clock,
+    zones: &mut Zones,
+) -> Option<Decoded<'a>> {
     let session = SessionKey::parse(fields.raw(record, SESSION_ID))?;
-    if let Some(started) = LogTime::parse(fields.raw(record, SESSION_START)) {
+    let started = fields.raw(record, SESSION_START);
+    // What stands behind the second is the zone, of which nothing more can be learned once the log has told its offset.
+    let is_learned = started.get(20..).is_some_and(|zone| zones.is_learned(zone));
+    if let Some(started) = (!is_learned).then(|| LogTime::parse(started)).flatten() {
         zones.learn(started, session.started_s);
     }
-    let time = LogTime::parse(fields.raw(record, LOG_TIME))?;
+    let time = clock.read(fields.raw(record, LOG_TIME))?;
     let (time_us, zone_unknown) = zones.epoch_us(time);
     let severity = Severity::parse(fields.raw(record, SEVERITY))?;
     let user = fields.get(record, USER_NAME);
@@ -130,7 +140,7 @@ mod tests {
     fn entry(record: &str, check: impl FnOnce(LogEntry<'_>)) {
         let mut fields = Fields::default();
         assert!(matches!(cut(record.as_bytes(), true, None, &mut fields), Cut::Record { .. }));
-        check(decode(record.as_bytes(), &fields, (0, 1), &mut Zones::default()).unwrap().entry);
+        check(decode(record.as_bytes(), &fields, (0, 1), &mut Clock::default(), &mut Zones::default()).unwrap().entry);
     }
 
     #[test]

@@ -20,13 +20,19 @@ pub struct SessionKey {
 impl SessionKey {
     /// Reads `6009c305.5ce`: both halves are hexadecimal.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        let (started, process) = text.split_once('.')?;
+        let dot = text.iter().position(|byte| *byte == b'.')?;
         Some(Self {
-            started_s: i64::from_str_radix(started, 16).ok()?,
-            process: u32::from_str_radix(process, 16).ok()?,
+            started_s: i64::try_from(hexadecimal(&text[..dot])?).ok()?,
+            process: u32::try_from(hexadecimal(&text[dot + 1..])?).ok()?,
         })
     }
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0, |number, digit| Some(number << 4 | u64::from(char::from(*digit).to_digit(16)?)))
 }
 
 /// How grave an entry is, as far as it matters here.

@@ -48,7 +48,7 @@ fn read(form: &Form, bytes: &[u8], piece_bytes: usize) -> Option<ReadBytes> {
         skipped: assembled.tally.skipped_by_name(),
         events: Vec::new(),
     };
-    while let Some((key, event)) = assembled.events.next().ok()? {
+    while let Some((key, event)) = assembled.events.next_event().ok()? {
         found.events.push(format!("{key:?} {event:?}"));
     }
     Some(found)

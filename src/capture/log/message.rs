@@ -3,7 +3,7 @@
 //! Takes the primary message of an entry of severity LOG and gives what it means for a session. The wordings are those
 //! of tcop/postgres.c and postinit.c, PostgreSQL 12 to 18. Must not know sessions or other entries.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 /// A message, understood.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +91,8 @@ fn execution(text: &[u8], duration_us: Option<u64>) -> Option<Message<'_>> {
 /// `VERB NAME: TEXT`. Names with a colon exist (`py:0x7f..`), names with a colon and a space are not told apart.
 fn named<'a>(text: &'a [u8], verb: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let rest = text.strip_prefix(verb)?;
-    let colon = memmem::find(rest, b": ")?;
+    // Names are short, so looking for each colon costs less than setting up a search for both characters.
+    let colon = memchr_iter(b':', rest).find(|colon| rest.get(colon + 1) == Some(&b' '))?;
     Some((&rest[..colon], &rest[colon + 2..]))
 }
 
@@ -132,12 +133,22 @@ fn server_start(text: &[u8]) -> Option<Message<'_>> {
     Some(Message::ServerStart { version: &rest[..end] })
 }
 
-/// `12.345` milliseconds as 12345 microseconds.
+/// `12.345` milliseconds as 12345 microseconds; digits behind the third say nothing.
 fn milliseconds_to_us(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let fraction_us: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(fraction_us)
+    let (whole, fraction) = match memchr(b'.', text) {
+        Some(dot) => (&text[..dot], &text[dot + 1..]),
+        None => (text, b"".as_slice()),
+    };
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let append = |number: u64, digit: u64| number.checked_mul(10)?.checked_add(digit);
+    let mut number = 0;
+    for byte in whole {
+        number = append(number, digit(byte)?)?;
+    }
+    for place in 0..3 {
+        number = append(number, fraction.get(place).map_or(Some(0), digit)?)?;
+    }
+    (!whole.is_empty()).then_some(number)
 }
 
 /// The statement and the portal of `NAME[/PORTAL]`, `<unnamed>` as empty. `is_statement` says whether a name with a

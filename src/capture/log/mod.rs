@@ -8,6 +8,7 @@
 //! To add a log format: a decoder in a file of its own, its name and how to tell it in `format`, and `--format` in the
 //! command line's `args`.
 
+mod ahead;
 mod assembler;
 mod backwards;
 mod capture;
@@ -31,6 +32,7 @@ mod prefix_guess;
 mod processes;
 mod reading;
 mod requests;
+mod scan;
 mod session;
 mod source;
 mod sqlstates;

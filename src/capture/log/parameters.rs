@@ -3,13 +3,16 @@
 //! Takes the text behind `parameters: ` and gives the values, byte for byte. Says where a value was cut short, for a
 //! value that is not whole must never be replayed. Must not know which entry the list belongs to.
 
+use std::borrow::Cow;
+
 use memchr::{memchr, memmem};
 
-/// The values of a list and what may be wrong with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ParameterList {
-    /// None is NULL.
-    pub values: Vec<Option<Vec<u8>>>,
+use super::super::logged::{ValueList, Values};
+
+/// What a list's values are like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListFacts {
+    pub values: usize,
     /// Length of the longest value that ends in `...` without those three bytes: `log_parameter_max_length` cuts
     /// every value that is longer than it to that length.
     pub cut_at_bytes: Option<usize>,
@@ -19,26 +22,56 @@ pub struct ParameterList {
     pub elided: bool,
 }
 
-/// Reads a whole list; none if it is not one. An empty text is the empty list.
-pub fn parse(text: &[u8]) -> Option<ParameterList> {
-    let (list, rest) = parse_prefix(text)?;
-    rest.is_empty().then_some(list)
+/// Bytes of buffers that a list leaves behind for the next one.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// The list that was read last. A bind line and the execute line behind it hold the same one, which is read once.
+#[derive(Debug, Default)]
+pub struct LastList {
+    text: Vec<u8>,
+    facts: Option<ListFacts>,
+    values: Values,
 }
 
-/// Reads the list at the start of `text`, and gives what follows it.
-pub fn parse_prefix(text: &[u8]) -> Option<(ParameterList, &[u8])> {
-    let mut list = ParameterList::default();
+impl LastList {
+    /// Reads a whole list; none if it is not one. An empty text is the empty list.
+    pub fn read(&mut self, text: &[u8]) -> Option<ListFacts> {
+        if self.text != text {
+            if self.text.len() > KEPT_BYTES_MAX {
+                *self = Self::default();
+            }
+            self.text.clear();
+            self.text.extend_from_slice(text);
+            self.values.clear();
+            let read = read_prefix(text, &mut self.values);
+            self.facts = read.and_then(|(facts, rest)| rest.is_empty().then_some(facts));
+        } else if text.is_empty() {
+            self.values.clear();
+            self.facts = Some(ListFacts::default());
+        }
+        self.facts
+    }
+
+    /// The values of that list.
+    pub fn values(&self) -> ValueList<'_> {
+        self.values.list()
+    }
+}
+
+/// Reads the list at the start of `text` into `values`, and gives what follows it.
+pub fn read_prefix<'a>(text: &'a [u8], values: &mut Values) -> Option<(ListFacts, &'a [u8])> {
+    let mut facts = ListFacts::default();
     let mut rest = text;
     while !rest.is_empty() {
-        let number = (list.values.len() + 1).to_string();
-        rest = rest.strip_prefix(b"$")?.strip_prefix(number.as_bytes())?.strip_prefix(b" = ")?;
+        facts.values += 1;
+        rest = numbered(rest, facts.values)?;
         if let Some(after) = rest.strip_prefix(b"NULL") {
-            list.values.push(None);
+            values.push(None);
             rest = after;
         } else {
             let (value, after) = quoted(rest.strip_prefix(b"'")?)?;
-            list.note(&value);
-            list.values.push(Some(value));
+            facts.note(&value);
+            values.push(Some(&value));
             rest = after;
         }
         match rest.strip_prefix(b", ") {
@@ -46,28 +79,42 @@ pub fn parse_prefix(text: &[u8]) -> Option<(ParameterList, &[u8])> {
             None => break,
         }
     }
-    Some((list, rest))
+    Some((facts, rest))
+}
+
+/// What follows `$7 = `, where 7 is this number.
+fn numbered(text: &[u8], number: usize) -> Option<&[u8]> {
+    let rest = text.strip_prefix(b"$")?;
+    let rest = match number {
+        0..=9 => rest.strip_prefix(&[b'0' + number as u8])?,
+        _ => rest.strip_prefix(number.to_string().as_bytes())?,
+    };
+    rest.strip_prefix(b" = ")
 }
 
 /// The text up to its closing quote, and what follows it.
-fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut value = Vec::new();
+fn quoted(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    let mut value = Cow::Borrowed(&text[..0]);
     let mut rest = text;
     loop {
         let quote = memchr(b'\'', rest)?;
-        value.extend_from_slice(&rest[..quote]);
+        let piece = &rest[..quote];
         rest = &rest[quote + 1..];
-        match rest.strip_prefix(b"'") {
-            Some(after) => {
-                value.push(b'\'');
-                rest = after;
-            }
-            None => return Some((value, rest)),
+        let is_doubled = rest.first() == Some(&b'\'');
+        match &mut value {
+            Cow::Borrowed(_) if !is_doubled => return Some((Cow::Borrowed(piece), rest)),
+            Cow::Borrowed(_) => value = Cow::Owned(piece.to_vec()),
+            Cow::Owned(value) => value.extend_from_slice(piece),
         }
+        if !is_doubled {
+            return Some((value, rest));
+        }
+        value.to_mut().push(b'\'');
+        rest = &rest[1..];
     }
 }
 
-impl ParameterList {
+impl ListFacts {
     fn note(&mut self, value: &[u8]) {
         if let Some(kept) = value.strip_suffix(b"...") {
             self.cut_at_bytes = self.cut_at_bytes.max(Some(kept.len()));
@@ -89,7 +136,15 @@ mod tests {
     use super::*;
 
     fn values(text: &str) -> Option<Vec<Option<Vec<u8>>>> {
-        parse(text.as_bytes()).map(|list| list.values)
+        let mut list = LastList::default();
+        let facts = list.read(text.as_bytes())?;
+        assert_eq!(list.read(text.as_bytes()), Some(facts), "a list that comes again is the same");
+        assert_eq!(list.values().len(), facts.values);
+        Some(list.values().iter().map(|value| value.map(<[u8]>::to_vec)).collect())
+    }
+
+    fn facts(text: &[u8]) -> ListFacts {
+        LastList::default().read(text).unwrap()
     }
 
     #[test]
@@ -108,9 +163,9 @@ mod tests {
 
     #[test]
     fn values_that_are_not_whole_are_told() {
-        let list = parse(b"$1 = 'abc...', $2 = 'abcdef', $3 = '\\x2550......46'").unwrap();
+        let list = facts(b"$1 = 'abc...', $2 = 'abcdef', $3 = '\\x2550......46'");
         assert_eq!((list.cut_at_bytes, list.whole_bytes, list.elided), (Some(3), 14, true));
-        assert!(!parse(b"$1 = '\\x2550', $2 = 'a..b', $3 = '\\x..y'").unwrap().elided);
+        assert!(!facts(b"$1 = '\\x2550', $2 = 'a..b', $3 = '\\x..y'").elided);
     }
 
     proptest! {
@@ -123,7 +178,7 @@ mod tests {
                 Some(value) => format!("${} = '{}'", index + 1, value.replace('\'', "''")),
             }).collect();
             let bytes: Vec<_> = values.iter().map(|value| value.clone().map(String::into_bytes)).collect();
-            prop_assert_eq!(parse(text.join(", ").as_bytes()).map(|list| list.values), Some(bytes));
+            prop_assert_eq!(self::values(&text.join(", ")), Some(bytes));
         }
     }
 }

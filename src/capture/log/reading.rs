@@ -10,7 +10,7 @@ use super::decoder::{Decoder, Give, Learned};
 use super::entry::Position;
 
 /// Read at a time; the buffer grows where one record is longer.
-const READ_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 256 << 10;
 
 /// What editors put before UTF-8.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -60,7 +60,7 @@ impl<'r, 'g> Reading<'r, 'g> {
     ///
     /// # Errors
     /// The input cannot be read, or whatever `give` answers.
-    pub fn read<R: Read>(
+    pub fn read<R: Read + ?Sized>(
         &mut self,
         input: &mut R,
         decoder: &mut dyn Decoder,
@@ -152,7 +152,7 @@ impl Window {
     }
 
     /// Reads on; what was not yet taken moves to the front.
-    fn fill(&mut self, input: &mut impl Read) -> io::Result<()> {
+    fn fill(&mut self, input: &mut (impl Read + ?Sized)) -> io::Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         if self.buffer.len() < self.end + READ_BYTES {

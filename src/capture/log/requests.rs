@@ -5,18 +5,20 @@
 //! with. Must not know other sessions, tenants or the order of the workload.
 
 use std::collections::HashSet;
+use std::io;
 use std::rc::Rc;
 
 use memchr::memmem;
 
-use super::super::event::{Execute, Outcome, PossibleCut, Request, Sent, Value};
+use super::super::event::{Outcome, PossibleCut};
+use super::super::logged::{LoggedExecute, LoggedRequest, Sql, Values};
 use super::super::sequence::Draft;
+use super::super::texts::Texts;
 use super::entry::{LogEntry, Position, Severity};
 use super::evidence::Evidence;
 use super::message::{Message, split_name};
-use super::parameters::{self, ParameterList};
+use super::parameters::{self, LastList, ListFacts};
 use super::tally::{Aside, Reason, Tally};
-use crate::sql::{TokenKind, copies_from_client, split, tokens};
 use crate::words::sqlstate::SqlState;
 
 /// Names of prepared statements that hold a slash, remembered to tell them from `statement/portal`.
@@ -28,7 +30,9 @@ pub struct Requests {
     /// A statement logged at its start: its duration or its error may follow.
     pending: Option<Pending>,
     /// The last parse or bind line: an error may follow instead of an execution.
-    prepared: Option<Prepared>,
+    prepared: Prepared,
+    /// The parameters of the last bind or execute line.
+    list: LastList,
     slashed_names: HashSet<Box<[u8]>>,
     /// Durations since the last statement that are of none which was logged, and the first of them.
     unclaimed: (u64, Position),
@@ -36,13 +40,15 @@ pub struct Requests {
     evidence: Option<Rc<Evidence>>,
 }
 
-/// An execution by the extended protocol, as far as a log tells it. The text stands beside it.
-#[derive(Debug, Default)]
-struct Extended {
-    statement: Vec<u8>,
-    portal: Vec<u8>,
-    parameters: Vec<Value>,
-    possible_cut: Option<PossibleCut>,
+/// A request that an entry completes.
+#[allow(clippy::large_enum_variant)]
+pub enum Given<'a> {
+    /// An earlier entry told of it.
+    Earlier(Draft),
+    /// This entry tells of it, and of how it failed.
+    Failed(Draft),
+    /// This entry tells all of it, and no other will.
+    Whole { start_us: i64, request: LoggedRequest<'a> },
 }
 
 #[derive(Debug)]
@@ -53,13 +59,24 @@ struct Pending {
     draft: Option<Draft>,
 }
 
-#[derive(Debug)]
+/// What a parse or bind line told, in buffers that are used again.
+#[derive(Debug, Default)]
 struct Prepared {
+    /// Nothing that followed has used it.
+    is_there: bool,
     sql: Vec<u8>,
-    extended: Extended,
-    /// The parameters are known: a bind line told them.
+    name: Vec<u8>,
+    /// The parameters are known, those of the last list: a bind line told them.
     is_bound: bool,
+    possible_cut: Option<PossibleCut>,
     ended_us: i64,
+}
+
+/// What an entry tells of a request's sending: a simple query where there is no name.
+struct Told<'a> {
+    sql: Sql<'a>,
+    name: Option<&'a [u8]>,
+    duration_us: Option<u64>,
 }
 
 impl Requests {
@@ -78,104 +95,140 @@ impl Requests {
         }
     }
 
-    /// Takes the session's next entry; `message` is what the entry's message means.
-    pub fn push(&mut self, entry: &LogEntry<'_>, message: Message<'_>, tally: &mut Tally, mut give: impl FnMut(Draft)) {
+    /// Takes the session's next entry; `message` is what the entry's message means. What an earlier entry told of is given
+    /// before what this one tells.
+    ///
+    /// # Errors
+    /// Whatever `give` answers.
+    pub fn push(
+        &mut self,
+        entry: &LogEntry<'_>,
+        message: Message<'_>,
+        texts: &mut Texts,
+        tally: &mut Tally,
+        mut give: impl FnMut(Given<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         match (entry.severity, message) {
-            (Severity::Error { session_ends }, _) => self.failed(entry, session_ends, tally, &mut give),
+            (Severity::Error { session_ends }, _) => return self.failed(entry, session_ends, texts, tally, &mut give),
             (Severity::Other, _) => tally.set_aside(Aside::Notice),
-            (Severity::Log, Message::Duration { duration_us }) => self.ended(entry, duration_us, tally, &mut give),
+            (Severity::Log, Message::Duration { duration_us }) => {
+                return self.ended(entry, duration_us, tally, &mut give);
+            }
             (Severity::Log, Message::Statement { duration_us, sql }) => {
-                self.flush(&mut give);
-                note_copy(sql, tally);
-                self.began(entry, duration_us, sql, Ok(None), tally, &mut give);
+                self.flush(|draft| give(Given::Earlier(draft)))?;
+                let facts = texts.look_up(sql);
+                note_copy(facts.copies_from_client, tally);
+                let told = Told { sql: Sql { id: facts.id, bytes: sql }, name: None, duration_us };
+                return self.began(entry, &told, Ok(None), tally, &mut give);
             }
             (Severity::Log, Message::Execute { duration_us, fetch, name, sql }) => {
-                self.flush(&mut give);
-                note_copy(sql, tally);
-                let sent = match fetch {
-                    true => Err(Reason::PortalFetch),
-                    false => self.extended(name, sql, entry).map(Some),
-                };
-                self.began(entry, duration_us, sql, sent, tally, &mut give);
+                self.flush(|draft| give(Given::Earlier(draft)))?;
+                let facts = texts.look_up(sql);
+                note_copy(facts.copies_from_client, tally);
+                let told = Told { sql: Sql { id: facts.id, bytes: sql }, name: Some(name), duration_us };
+                let bound = if fetch { Err(Reason::PortalFetch) } else { self.bound(facts.parameters, entry) };
+                return self.began(entry, &told, bound, tally, &mut give);
             }
             (Severity::Log, Message::FastPath) => {
-                self.flush(&mut give);
-                self.began(entry, None, b"", Err(Reason::FastPath), tally, &mut give);
+                self.flush(|draft| give(Given::Earlier(draft)))?;
+                let told = Told { sql: Sql { id: None, bytes: b"" }, name: Some(b""), duration_us: None };
+                return self.began(entry, &told, Err(Reason::FastPath), tally, &mut give);
             }
             (Severity::Log, Message::Parse { name, sql }) => {
-                self.flush(&mut give);
+                self.flush(|draft| give(Given::Earlier(draft)))?;
                 self.parsed(name);
-                self.prepare(entry, name, sql, None);
+                self.prepared.fill(entry, name, sql, None);
                 tally.set_aside(Aside::ParseAndBind);
             }
             (Severity::Log, Message::Bind { name, sql }) => {
-                self.flush(&mut give);
-                let bound = self.extended(name, sql, entry).ok();
-                self.prepare(entry, name, sql, bound);
+                self.flush(|draft| give(Given::Earlier(draft)))?;
+                let bound = self.bound(texts.look_up(sql).parameters, entry).ok();
+                self.prepared.fill(entry, name, sql, bound);
                 tally.set_aside(Aside::ParseAndBind);
             }
             (Severity::Log, Message::Plan) => tally.set_aside(Aside::Plan),
             (Severity::Log, Message::Audit) => tally.set_aside(Aside::Audit),
             (Severity::Log, _) => tally.set_aside(Aside::SessionMessage),
         }
+        Ok(())
     }
 
     /// The session or its log has ended: gives what is still pending.
-    pub fn finish(&mut self, tally: &mut Tally, give: impl FnMut(Draft)) {
-        self.flush(give);
+    ///
+    /// # Errors
+    /// Whatever `give` answers.
+    pub fn finish(&mut self, tally: &mut Tally, give: impl FnOnce(Draft) -> io::Result<()>) -> io::Result<()> {
         self.settle_durations(0, tally);
+        self.flush(give)
     }
 
     /// Gives what is still pending: the session or its log has ended, or its next statement began.
-    pub fn flush(&mut self, mut give: impl FnMut(Draft)) {
-        if let Some(draft) = self.pending.take().and_then(|pending| pending.draft) {
-            give(draft);
+    ///
+    /// # Errors
+    /// Whatever `give` answers.
+    pub fn flush(&mut self, give: impl FnOnce(Draft) -> io::Result<()>) -> io::Result<()> {
+        match self.pending.take() {
+            Some(Pending { draft: Some(draft), .. }) => give(draft),
+            _ => Ok(()),
         }
     }
 
-    /// A statement was logged: when it began, or with its duration when it had ended. `sent` is none for a simple query,
-    /// or says why the statement cannot be replayed.
+    /// A statement was logged: when it began, or with its duration when it had ended. `bound` holds the possible cut of its
+    /// parameters, or says why the statement cannot be replayed.
     fn began(
         &mut self,
         entry: &LogEntry<'_>,
-        duration_us: Option<u64>,
-        sql: &[u8],
-        sent: Result<Option<Extended>, Reason>,
+        told: &Told<'_>,
+        bound: Result<Option<PossibleCut>, Reason>,
         tally: &mut Tally,
-        give: &mut impl FnMut(Draft),
-    ) {
-        self.prepared = None;
-        let is_extended = !matches!(sent, Ok(None));
+        give: &mut impl FnMut(Given<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.prepared.is_there = false;
+        let Told { sql, name, duration_us } = *told;
         // Before an execution that is logged when it begins come the durations of its Parse and its Bind.
-        self.settle_durations(if is_extended && duration_us.is_none() { 2 } else { 0 }, tally);
+        self.settle_durations(if name.is_some() && duration_us.is_none() { 2 } else { 0 }, tally);
         if let Some(evidence) = self.evidence.as_ref().filter(|_| duration_us.is_none()) {
-            evidence.note_beginning(sql);
+            evidence.note_beginning(sql.bytes);
         }
-        let draft = match sent {
+        let possible_cut = match bound {
+            Ok(possible_cut) => possible_cut,
             Err(reason) => {
                 tally.skip(reason, entry.at);
-                None
+                if duration_us.is_none() {
+                    self.pending = Some(Pending { sql: sql.bytes.to_vec(), is_extended: true, draft: None });
+                }
+                return Ok(());
             }
-            Ok(extended) => Some(Draft {
-                start_us: entry.time_us.saturating_sub_unsigned(duration_us.unwrap_or(0)),
-                request: request(sql, extended, duration_us, None, entry.at),
-                cancelled_us: None,
-            }),
         };
-        match duration_us {
-            Some(_) => draft.into_iter().for_each(give),
-            None => self.pending = Some(Pending { sql: sql.to_vec(), is_extended, draft }),
+        let execute = name.map(|name| {
+            let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
+            LoggedExecute { statement, portal, parameters: self.list.values() }
+        });
+        let (total_us, sqlstate) = (duration_us, None);
+        let request = LoggedRequest { sql, execute, total_us, sqlstate, possible_cut, at: entry.at };
+        let start_us = entry.time_us.saturating_sub_unsigned(duration_us.unwrap_or(0));
+        if duration_us.is_some() {
+            return give(Given::Whole { start_us, request });
         }
+        let draft = Some(Draft { start_us, request: request.to_request(), cancelled_us: None });
+        self.pending = Some(Pending { sql: sql.bytes.to_vec(), is_extended: name.is_some(), draft });
+        Ok(())
     }
 
     /// A duration alone: of the pending statement, if there is one.
-    fn ended(&mut self, entry: &LogEntry<'_>, duration_us: u64, tally: &mut Tally, give: &mut impl FnMut(Draft)) {
+    fn ended(
+        &mut self,
+        entry: &LogEntry<'_>,
+        duration_us: u64,
+        tally: &mut Tally,
+        give: &mut impl FnMut(Given<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         match self.pending.take() {
             Some(Pending { draft, .. }) => {
                 tally.set_aside(Aside::Duration);
                 if let Some(mut draft) = draft {
                     draft.request.results = results(Some(duration_us), None);
-                    give(draft);
+                    return give(Given::Earlier(draft));
                 }
             }
             None if is_parse_or_bind(entry) => tally.set_aside(Aside::ParseAndBind),
@@ -184,31 +237,82 @@ impl Requests {
                 self.unclaimed = (count + 1, if count == 0 { entry.at } else { first });
             }
         }
+        Ok(())
     }
 
     /// A request failed: one that was logged when it began, or one that nothing else tells of.
-    fn failed(&mut self, entry: &LogEntry<'_>, session_ends: bool, tally: &mut Tally, give: &mut impl FnMut(Draft)) {
+    fn failed(
+        &mut self,
+        entry: &LogEntry<'_>,
+        session_ends: bool,
+        texts: &mut Texts,
+        tally: &mut Tally,
+        give: &mut impl FnMut(Given<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         if self.pending.as_ref().is_some_and(|pending| pending.is_of(entry, session_ends)) {
             tally.set_aside(Aside::Error);
             if let Some(mut draft) = self.pending.take().and_then(|pending| pending.draft) {
                 let total_us = u64::try_from(entry.time_us - draft.start_us).ok();
                 draft.request.results = results(total_us, entry.sqlstate);
                 draft.cancelled_us = cancelled_us(entry);
-                give(draft);
+                return give(Given::Earlier(draft));
             }
-            return;
+            return Ok(());
         }
-        self.flush(&mut *give);
-        let prepared = self.prepared.take_if(|prepared| prepared.sql == *entry.query);
+        self.flush(|draft| give(Given::Earlier(draft)))?;
+        let is_prepared = self.prepared.is_there && self.prepared.sql == *entry.query;
+        if is_prepared {
+            self.prepared.is_there = false;
+        }
         if entry.query.is_empty() {
             // A session that the server ends while it is idle has no statement.
             match session_ends {
                 true => tally.set_aside(Aside::SessionMessage),
                 false => tally.skip(Reason::ErrorWithoutStatement, entry.at),
             }
-        } else {
-            note_copy(&entry.query, tally);
-            give(failed_draft(entry, prepared, tally));
+            return Ok(());
+        }
+        let facts = texts.look_up(&entry.query);
+        note_copy(facts.copies_from_client, tally);
+        give(Given::Failed(self.failed_draft(entry, is_prepared, facts.parameters, tally)))
+    }
+
+    /// A request that left no line but its error; it was prepared or bound by the last such line, or by none.
+    fn failed_draft(&self, entry: &LogEntry<'_>, is_prepared: bool, needed: usize, tally: &mut Tally) -> Draft {
+        let prepared = is_prepared.then_some(&self.prepared);
+        let begins_us = prepared.map(|prepared| prepared.ended_us);
+        let mut of_context = Values::default();
+        let has_context = parameters_of_context(&entry.context, &mut of_context);
+        let mut possible_cut = None;
+        let execute = match prepared {
+            Some(prepared) => {
+                let (statement, portal) = split_name(&prepared.name, |name| self.slashed_names.contains(name));
+                let is_bound = prepared.is_bound && !is_parse_or_bind(entry);
+                possible_cut = prepared.possible_cut.filter(|_| is_bound);
+                let parameters = if is_bound { self.list.values() } else { of_context.list() };
+                Some(LoggedExecute { statement, portal, parameters })
+            }
+            None if has_context => Some(LoggedExecute { statement: b"", portal: b"", parameters: of_context.list() }),
+            None => None,
+        };
+        let execute = execute.filter(|execute| execute.parameters.len() >= needed);
+        if execute.is_none() && needed > 0 {
+            // As a simple query a text with parameters fails before it does anything, as it failed then; it breaks its
+            // transaction as it did then.
+            tally.without_parameters += 1;
+        }
+        let request = LoggedRequest {
+            sql: Sql { id: None, bytes: &entry.query },
+            execute,
+            total_us: begins_us.and_then(|begins_us| u64::try_from(entry.time_us - begins_us).ok()),
+            sqlstate: entry.sqlstate,
+            possible_cut: possible_cut.filter(|_| execute.is_some()),
+            at: entry.at,
+        };
+        Draft {
+            start_us: begins_us.unwrap_or(entry.time_us),
+            request: request.to_request(),
+            cancelled_us: cancelled_us(entry),
         }
     }
 
@@ -219,38 +323,39 @@ impl Requests {
         }
     }
 
-    /// Remembers what a parse line tells, or a bind line that has `bound` the parameters.
-    fn prepare(&mut self, entry: &LogEntry<'_>, name: &[u8], sql: &[u8], bound: Option<Extended>) {
-        let is_bound = bound.is_some();
-        let extended = bound.unwrap_or_else(|| {
-            let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
-            Extended { statement: statement.to_vec(), portal: portal.to_vec(), ..Extended::default() }
-        });
-        self.prepared = Some(Prepared { sql: sql.to_vec(), extended, is_bound, ended_us: entry.time_us });
-    }
-
-    /// The execution that an `execute` or `bind` line tells of, or why it cannot be replayed.
-    fn extended(&self, name: &[u8], sql: &[u8], entry: &LogEntry<'_>) -> Result<Extended, Reason> {
-        let list = match entry.detail.get(1..).and_then(|rest| rest.strip_prefix(b"arameters: ")) {
-            Some(text) => parameters::parse(text).ok_or(Reason::ParametersUnreadable)?,
-            None => ParameterList::default(),
-        };
-        if list.elided {
+    /// Reads the parameters of a bind or execute line, whose text needs this many: the possible cut among them, or why it
+    /// cannot be replayed.
+    fn bound(&mut self, needed: usize, entry: &LogEntry<'_>) -> Result<Option<PossibleCut>, Reason> {
+        let text = entry.detail.get(1..).and_then(|rest| rest.strip_prefix(b"arameters: ")).unwrap_or_default();
+        let ListFacts { values, cut_at_bytes, whole_bytes, elided } =
+            self.list.read(text).ok_or(Reason::ParametersUnreadable)?;
+        if elided {
             return Err(Reason::ParameterElided);
         }
-        if parameters_in(sql) > list.values.len() {
+        if needed > values {
             return Err(Reason::ParametersMissing);
         }
-        let possible_cut = match &self.evidence {
+        match &self.evidence {
             Some(evidence) if !entry.values_whole => {
-                evidence.note(list.whole_bytes.max(list.cut_at_bytes.unwrap_or(0)));
-                list.cut_at_bytes.and_then(|bytes| evidence.possible_cut(bytes))
+                evidence.note(whole_bytes.max(cut_at_bytes.unwrap_or(0)));
+                Ok(cut_at_bytes.and_then(|bytes| evidence.possible_cut(bytes)))
             }
-            _ => None,
-        };
-        let (statement, portal) = split_name(name, |name| self.slashed_names.contains(name));
-        let parameters = values(list.values);
-        Ok(Extended { statement: statement.to_vec(), portal: portal.to_vec(), parameters, possible_cut })
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Prepared {
+    /// Remembers what a parse line tells, or a bind line whose parameters are `bound`.
+    fn fill(&mut self, entry: &LogEntry<'_>, name: &[u8], sql: &[u8], bound: Option<Option<PossibleCut>>) {
+        self.is_there = true;
+        for (buffer, text) in [(&mut self.sql, sql), (&mut self.name, name)] {
+            buffer.clear();
+            buffer.extend_from_slice(text);
+        }
+        self.is_bound = bound.is_some();
+        self.possible_cut = bound.flatten();
+        self.ended_us = entry.time_us;
     }
 }
 
@@ -265,50 +370,6 @@ impl Pending {
     }
 }
 
-/// A request that left no line but its error.
-fn failed_draft(entry: &LogEntry<'_>, prepared: Option<Prepared>, tally: &mut Tally) -> Draft {
-    let begins_us = prepared.as_ref().map(|prepared| prepared.ended_us);
-    let of_context = parameters_of_context(&entry.context).map(values);
-    let extended = match prepared {
-        Some(Prepared { extended, is_bound: true, .. }) if !is_parse_or_bind(entry) => Some(extended),
-        Some(Prepared { extended: Extended { statement, portal, .. }, .. }) => {
-            Some(Extended { statement, portal, parameters: of_context.unwrap_or_default(), possible_cut: None })
-        }
-        None => of_context.map(|parameters| Extended { parameters, ..Extended::default() }),
-    };
-    let needed = parameters_in(&entry.query);
-    let extended = extended.filter(|extended| extended.parameters.len() >= needed);
-    if extended.is_none() && needed > 0 {
-        // As a simple query a text with parameters fails before it does anything, as it failed then; it breaks its
-        // transaction as it did then.
-        tally.without_parameters += 1;
-    }
-    let total_us = begins_us.and_then(|begins_us| u64::try_from(entry.time_us - begins_us).ok());
-    Draft {
-        start_us: begins_us.unwrap_or(entry.time_us),
-        request: request(&entry.query, extended, total_us, entry.sqlstate, entry.at),
-        cancelled_us: cancelled_us(entry),
-    }
-}
-
-fn request(
-    sql: &[u8],
-    extended: Option<Extended>,
-    total_us: Option<u64>,
-    sqlstate: Option<SqlState>,
-    at: Position,
-) -> Request {
-    let possible_cut = extended.as_ref().and_then(|extended| extended.possible_cut);
-    let sql = sql.to_vec();
-    let sent = match extended {
-        None => Sent::Simple { sql },
-        Some(Extended { statement, portal, parameters, .. }) => {
-            Sent::Execute(Execute { sql, statement, portal, parameters, ..Execute::default() })
-        }
-    };
-    Request { sent, results: results(total_us, sqlstate), possible_cut, at, ..Request::default() }
-}
-
 /// What a log knows of the answer.
 fn results(total_us: Option<u64>, sqlstate: Option<SqlState>) -> Vec<Outcome> {
     match (total_us, sqlstate) {
@@ -317,26 +378,23 @@ fn results(total_us: Option<u64>, sqlstate: Option<SqlState>) -> Vec<Outcome> {
     }
 }
 
-/// A log shows every parameter as text.
-fn values(parameters: Vec<Option<Vec<u8>>>) -> Vec<Value> {
-    parameters.into_iter().map(|value| value.map_or(Value::Null, Value::Text)).collect()
-}
-
-/// The parameters that an error's CONTEXT holds where `log_parameter_max_length_on_error` allows it, if all are whole.
-fn parameters_of_context(context: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
+/// Reads the parameters that an error's CONTEXT holds where `log_parameter_max_length_on_error` allows it; says whether all
+/// are there and whole, else there are none.
+fn parameters_of_context(context: &[u8], values: &mut Values) -> bool {
     const MARK: &[u8] = b" with parameters: ";
-    let at = memmem::find(context, MARK)?;
+    let Some(at) = memmem::find(context, MARK) else { return false };
     let line = memchr::memrchr(b'\n', &context[..at]).map_or(0, |end| end + 1);
     // "unnamed portal", "portal "C_1"", and "extended query" in major 13.
-    if ![b"unnamed portal".as_slice(), b"portal \"", b"extended query"]
-        .iter()
-        .any(|start| context[line..].starts_with(start))
-    {
-        return None;
+    let starts = [b"unnamed portal".as_slice(), b"portal \"", b"extended query"];
+    let is_of_portal = starts.iter().any(|start| context[line..].starts_with(start));
+    let is_whole = |(list, rest): (ListFacts, &[u8])| {
+        !list.elided && list.cut_at_bytes.is_none() && (rest.is_empty() || rest.starts_with(b"\n"))
+    };
+    let found = is_of_portal && parameters::read_prefix(&context[at + MARK.len()..], values).is_some_and(is_whole);
+    if !found {
+        values.clear();
     }
-    let (list, rest) = parameters::parse_prefix(&context[at + MARK.len()..])?;
-    let whole = !list.elided && list.cut_at_bytes.is_none() && (rest.is_empty() || rest.starts_with(b"\n"));
-    whole.then_some(list.values)
+    found
 }
 
 /// When the client asked to cancel the request that failed with this entry.
@@ -359,33 +417,9 @@ fn is_parse_or_bind(entry: &LogEntry<'_>) -> bool {
     }
 }
 
-/// The highest `$n` of a text.
-fn parameters_in(sql: &[u8]) -> usize {
-    if !memchr::memchr_iter(b'$', sql).any(|at| sql.get(at + 1).is_some_and(u8::is_ascii_digit)) {
-        return 0;
-    }
-    tokens(&String::from_utf8_lossy(sql))
-        .filter(|token| token.kind == TokenKind::Parameter)
-        .filter_map(|token| token.text[1..].parse().ok())
-        .max()
-        .unwrap_or(0)
-}
-
 /// Counts a COPY whose data the client sent: it is an execution, but what it copied is in no log.
-fn note_copy(sql: &[u8], tally: &mut Tally) {
-    if copies_from_stdin(sql) {
+fn note_copy(copies_from_client: bool, tally: &mut Tally) {
+    if copies_from_client {
         tally.set_aside(Aside::CopyFromStdin);
     }
-}
-
-/// Whether a text holds a COPY whose data the client sent.
-fn copies_from_stdin(sql: &[u8]) -> bool {
-    // Most texts hold no such word, and each is looked at.
-    let is_there = |at: usize| {
-        at.checked_sub(2)
-            .and_then(|start| sql.get(start..at + 3))
-            .is_some_and(|word| word.eq_ignore_ascii_case(b"stdin"))
-    };
-    memchr::memchr2_iter(b'd', b'D', sql).any(is_there)
-        && split(&String::from_utf8_lossy(sql)).into_iter().any(copies_from_client)
 }

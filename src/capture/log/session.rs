@@ -7,10 +7,11 @@ use std::rc::Rc;
 
 use super::super::sequence::{Output, Sequence};
 use super::super::stream::Stream;
+use super::super::texts::Texts;
 use super::entry::{LogEntry, Position, Severity};
 use super::evidence::Evidence;
 use super::message::Message;
-use super::requests::Requests;
+use super::requests::{Given, Requests};
 use super::tally::{Aside, Reason, Tally};
 use crate::tenant::Rules;
 
@@ -60,6 +61,7 @@ impl Session {
         entry: &LogEntry<'_>,
         message: Message<'_>,
         rules: &Rules,
+        texts: &mut Texts,
         tally: &mut Tally,
         out: &mut Output,
     ) -> io::Result<()> {
@@ -72,38 +74,42 @@ impl Session {
         // application_name`); one that begins another statement must not.
         let completes = matches!(message, Message::Duration { .. }) || matches!(entry.severity, Severity::Error { .. });
         if completes {
-            self.identify(entry);
+            identify(&mut self.stream, entry);
         }
-        let mut drafts = Vec::new();
+        let Self { stream, requests, .. } = self;
+        let mut give = |given: Given<'_>| match given {
+            Given::Earlier(draft) => stream.push(draft, rules, out),
+            Given::Failed(draft) => {
+                identify(stream, entry);
+                stream.push(draft, rules, out)
+            }
+            Given::Whole { start_us, request } => {
+                identify(stream, entry);
+                stream.push_logged(start_us, &request, rules, out)
+            }
+        };
         match message {
             Message::ConnectionReceived => {
                 tally.set_aside(Aside::Connection);
-                self.stream.connected(entry.time_us);
+                stream.connected(entry.time_us);
             }
             Message::ConnectionAuthorized { user, database, application_name } => {
                 tally.set_aside(Aside::Connection);
-                self.stream.connected(entry.time_us);
-                self.stream.identify(database, user, application_name.unwrap_or_default());
+                stream.connected(entry.time_us);
+                stream.identify(database, user, application_name.unwrap_or_default());
             }
             Message::ReplicationAuthorized => self.is_replication = true,
             Message::Disconnection => {
                 tally.set_aside(Aside::Connection);
-                self.requests.flush(|draft| drafts.push(draft));
+                requests.flush(|draft| give(Given::Earlier(draft)))?;
             }
             Message::Statement { .. } | Message::Execute { .. } if self.is_replication => {
                 tally.skip(Reason::Replication, entry.at);
             }
-            _ => self.requests.push(entry, message, tally, |draft| drafts.push(draft)),
+            _ => requests.push(entry, message, texts, tally, &mut give)?,
         }
-        let (own, earlier): (Vec<_>, Vec<_>) = drafts.into_iter().partition(|draft| draft.request.at == entry.at);
-        earlier.into_iter().try_for_each(|draft| self.stream.push(draft, rules, out))?;
-        self.identify(entry);
-        own.into_iter().try_for_each(|draft| self.stream.push(draft, rules, out))
-    }
-
-    /// Takes over what the entry says about who the session is.
-    fn identify(&mut self, entry: &LogEntry<'_>) {
-        self.stream.identify(&entry.database, &entry.user, &entry.application_name);
+        identify(stream, entry);
+        Ok(())
     }
 
     /// The session was over at `over_us`, or the log ends here.
@@ -117,9 +123,8 @@ impl Session {
         tally: &mut Tally,
         out: &mut Output,
     ) -> io::Result<()> {
-        let mut drafts = Vec::new();
-        self.requests.finish(tally, |draft| drafts.push(draft));
-        drafts.into_iter().try_for_each(|draft| self.stream.push(draft, rules, out))?;
+        let stream = &mut self.stream;
+        self.requests.finish(tally, |draft| stream.push(draft, rules, out))?;
         self.stream.flush(out)?;
         if self.stream.sequence().is_empty() {
             if self.is_replication {
@@ -136,4 +141,9 @@ impl Session {
         }
         self.stream.finish(over_us, out)
     }
+}
+
+/// Takes over what the entry says about who the session is.
+fn identify(stream: &mut Stream, entry: &LogEntry<'_>) {
+    stream.identify(&entry.database, &entry.user, &entry.application_name);
 }

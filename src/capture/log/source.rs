@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::error::CaptureError;
-use super::super::storage::{Opened, Storage};
+use super::super::storage::Storage;
+use super::ahead::{self, By, Ended, LogBytes};
 use super::backwards::Backwards;
 use super::decoder::{Decoder, Found, Give, Learned};
 use super::format::{Form, LogFormat, Order, Unfit};
@@ -42,6 +43,7 @@ pub struct Source {
 pub struct Journey {
     /// For temporary files.
     pub directory: PathBuf,
+    by: By,
     pub learned: Learned,
     /// The decoder of the file before, where that ended within a record.
     parted: Option<Parted>,
@@ -53,9 +55,9 @@ struct Parted {
 }
 
 impl Journey {
-    /// A journey that begins; temporary files go to `directory`.
-    pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), learned: Learned::default(), parted: None }
+    /// A journey that begins; files are read by a thread or without one, and temporary files go to `directory`.
+    pub fn new(directory: &Path, by: By) -> Self {
+        Self { directory: directory.to_owned(), by, learned: Learned::default(), parted: None }
     }
 }
 
@@ -179,10 +181,10 @@ impl Source {
     ) -> Result<ReadSource, CaptureError> {
         let file = self.path.display().to_string();
         let failed = |source: io::Error| CaptureError::Read { file: file.clone(), source };
-        let mut opened =
-            self.storage.open(&self.path).map_err(|source| CaptureError::Open { file: file.clone(), source })?;
+        let mut opened = ahead::open(&self.storage, &self.path, journey.by)
+            .map_err(|source| CaptureError::Open { file: file.clone(), source })?;
         let mut told = 0;
-        let mut tell = |opened: &Opened| {
+        let mut tell = |opened: &dyn LogBytes| {
             progress(opened.stored_bytes() - told);
             told = opened.stored_bytes();
         };
@@ -205,9 +207,12 @@ impl Source {
             let directory = &journey.directory;
             let decoder_ref = decoder.as_mut();
             let read = match form.order {
-                Order::Forward => reading.read(&mut opened, decoder_ref, &mut tell, &goes_on),
+                Order::Forward => {
+                    let mut tell = |opened: &(dyn LogBytes + 'static)| tell(opened);
+                    reading.read(opened.as_mut(), decoder_ref, &mut tell, &goes_on)
+                }
                 Order::LinesBackward => {
-                    let mut backwards = Backwards::new(&mut opened, directory, &mut tell).map_err(failed)?;
+                    let mut backwards = Backwards::new(opened.as_mut(), directory, &mut tell).map_err(failed)?;
                     reading.lines_backwards = Some(backwards.lines);
                     reading.read(&mut backwards, decoder_ref, &mut |_| {}, &|| false)
                 }
@@ -221,10 +226,10 @@ impl Source {
             let carried = std::mem::take(&mut reading.carried);
             journey.parted = goes_on().then_some(Parted { decoder, carried });
         }
-        if opened.is_damaged() {
+        let Ended { sha256, is_damaged } = opened.end().map_err(failed)?;
+        if is_damaged {
             give(Found::Skipped(Reason::DamagedCompression, (index, lines.max(1))))?;
         }
-        let sha256 = opened.sha256().map_err(failed)?;
         Ok(ReadSource { sha256, lines })
     }
 

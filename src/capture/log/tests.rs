@@ -86,7 +86,7 @@ impl Log {
     fn finish(self) -> (Vec<(i64, u32, Event)>, Assembled) {
         let mut assembled = self.assembler.finish().unwrap();
         let mut events = Vec::new();
-        while let Some((key, event)) = assembled.events.next().unwrap() {
+        while let Some((key, event)) = assembled.events.next_event().unwrap() {
             events.push((key.time_us - START_S * 1_000_000, key.session, event));
         }
         drop(self.directory);

@@ -37,6 +37,41 @@ impl<'a> LogTime<'a> {
     }
 }
 
+/// Reads the times of one log, most of which share their second and their zone with the one before.
+#[derive(Debug, Default)]
+pub struct Clock {
+    /// The time read last, up to its second, and what that is without a fraction.
+    second: [u8; 19],
+    second_us: i64,
+    zone: Vec<u8>,
+}
+
+impl Clock {
+    /// As [`LogTime::parse`].
+    pub fn read<'a>(&mut self, text: &'a [u8]) -> Option<LogTime<'a>> {
+        if let Some(time) = self.in_same_second(text) {
+            return Some(time);
+        }
+        let time = LogTime::parse(text)?;
+        self.second.copy_from_slice(&text[..19]);
+        let (fraction_us, _) = fraction(&text[19..])?;
+        self.second_us = time.local_us - fraction_us;
+        self.zone.clear();
+        self.zone.extend_from_slice(time.zone);
+        Some(time)
+    }
+
+    /// A time with three digits of fraction in the second and the zone of the last.
+    fn in_same_second<'a>(&self, text: &'a [u8]) -> Option<LogTime<'a>> {
+        let (second, rest) = text.split_first_chunk()?;
+        let ([b'.', a, b, c, b' '], zone) = rest.split_first_chunk()? else { return None };
+        let is_same =
+            *second == self.second && *zone == *self.zone && [a, b, c].iter().all(|byte| byte.is_ascii_digit());
+        let ms = [a, b, c].iter().fold(0, |ms, digit| ms * 10 + i64::from(*digit & 15));
+        is_same.then(|| LogTime { local_us: self.second_us + ms * 1_000, zone })
+    }
+}
+
 /// `.123` and what follows; 0 microseconds where there is no fraction.
 fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     let Some(after_dot) = rest.strip_prefix(b".") else { return Some((0, rest)) };
@@ -85,9 +120,14 @@ const ZONES_MAX: usize = 64;
 const QUARTER_US: i64 = 900_000_000;
 
 impl Zones {
+    /// Whether the log itself taught the offset of this zone.
+    pub fn is_learned(&self, zone: &[u8]) -> bool {
+        self.find(zone).is_some_and(|zone| zone.source == ZoneSource::Log)
+    }
+
     /// Learns from one moment given as local time and as seconds since the epoch.
     pub fn learn(&mut self, local: LogTime<'_>, epoch_s: i64) {
-        if self.find(local.zone).is_some_and(|zone| zone.source == ZoneSource::Log) {
+        if self.is_learned(local.zone) {
             return;
         }
         let difference_us = local.local_us - epoch_s * 1_000_000;
@@ -207,6 +247,25 @@ mod tests {
         let (second, _) = zones.epoch_us(time("2021-01-21 19:08:07 XYZ"));
         assert!(guessed);
         assert_eq!(second - first, 2_000_000);
+    }
+
+    #[test]
+    fn a_clock_reads_what_is_written() {
+        let mut clock = Clock::default();
+        for text in [
+            "2026-11-22 15:09:15.123 UTC",
+            "2026-11-22 15:09:15.999 UTC",
+            "2026-11-22 15:09:15.9 UTC",
+            "2026-11-22 15:09:15.000 CET",
+            "2026-11-22 15:09:15.12x CET",
+            "2026-11-22 15:09:15 CET",
+            "2026-11-22 15:09:16.001 CET",
+            "2026-11-22 15:09:16.001002 CET",
+            "2026-11-22 15:09:16.001 C T",
+            "",
+        ] {
+            assert_eq!(clock.read(text.as_bytes()), LogTime::parse(text.as_bytes()), "{text}");
+        }
     }
 
     proptest! {
