@@ -6,8 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::words::class::StatementClass;
-use crate::words::ids::Fingerprint;
+use super::marks::Marks;
 use crate::words::sqlstate::SqlState;
 
 /// A simple query or an execution by the extended protocol, of which no more is known than a log tells.
@@ -32,13 +31,6 @@ pub struct PlainRequest<'a, P> {
 pub enum PlainSql<'a> {
     Id(u32),
     Inline { text: &'a [u8], marks: Marks },
-}
-
-/// What follows from a text.
-#[derive(Clone, Copy, Debug)]
-pub struct Marks {
-    pub fingerprint: Fingerprint,
-    pub class: StatementClass,
 }
 
 /// Names are empty where they are the unnamed ones; parameters are texts, none is NULL.
@@ -217,6 +209,9 @@ fn first_to_escape(bytes: &[u8]) -> Option<usize> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
+
+    use crate::words::class::StatementClass;
+    use crate::words::ids::Fingerprint;
 
     use super::super::record::{
         Execute, InlineSql, Outcome, Parameter, ParameterBytes, Record, Request, Sent, SqlRef, Text,

@@ -13,10 +13,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::{LineFault, WriteError};
+use super::marks::{KnownMarks, Marks};
 use super::output::Output;
-use super::plain::{Marks, PlainRequest, PlainSql};
+use super::plain::{PlainRequest, PlainSql};
 use super::record::{End, Header, InlineSql, Record, Skipped, SqlRef, SqlText, Tenant, Text};
-use crate::sql;
 use crate::words::limits::{WORKLOAD_LINE_BYTES_MAX, WORKLOAD_LIVE_SQL_BYTES_MAX, WORKLOAD_LIVE_SQL_MAX};
 
 /// A workload being written beside its final name, which it takes in [`Writer::finish`]. Dropped before that, it leaves
@@ -25,6 +25,7 @@ pub struct Writer {
     output: Output,
     line: Vec<u8>,
     texts: Texts,
+    marks: KnownMarks,
     tenants: FxHashSet<u32>,
     open_sessions: FxHashSet<u32>,
     previous_us: u64,
@@ -64,6 +65,7 @@ impl Writer {
             output,
             line: Vec::new(),
             texts: Texts::new(),
+            marks: KnownMarks::new(),
             tenants: FxHashSet::default(),
             open_sessions: FxHashSet::default(),
             previous_us: 0,
@@ -103,7 +105,7 @@ impl Writer {
         if let Some(id) = self.texts.ids.get(&key) {
             return Ok(SqlRef::Id(*id));
         }
-        let marks = marks_of(bytes);
+        let marks = self.marks.of(bytes);
         if let Some(id) = self.define(key, bytes, parameter_types, marks)? {
             return Ok(SqlRef::Id(id));
         }
@@ -120,7 +122,7 @@ impl Writer {
         if let Some(id) = self.texts.ids.get(&key) {
             return Ok(PlainSql::Id(*id));
         }
-        let marks = marks_of(text);
+        let marks = self.marks.of(text);
         Ok(self.define(key, text, &[], marks)?.map_or(PlainSql::Inline { text, marks }, PlainSql::Id))
     }
 
@@ -243,12 +245,6 @@ impl Writer {
         let written = self.output.write_line(&self.line);
         written.map_err(|source| WriteError::Write { file: self.output.target().to_owned(), source })
     }
-}
-
-/// What follows from a text.
-pub fn marks_of(bytes: &[u8]) -> Marks {
-    let readable = String::from_utf8_lossy(bytes);
-    Marks { fingerprint: sql::fingerprint(&readable), class: sql::classify(&readable) }
 }
 
 fn text_of(bytes: &[u8]) -> Text {

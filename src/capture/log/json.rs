@@ -10,6 +10,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
+use super::json_row;
+
 /// A text of a JSON line; null stands for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, [u8]>);
@@ -171,6 +173,14 @@ fn event(line: &[u8]) -> Option<Row<'_>> {
 
 /// Reads an object; none for what is no JSON object of this form.
 pub fn read(line: &[u8]) -> Option<Row<'_>> {
+    match json_row::read(line) {
+        Some(row) if !row.error_severity.is_empty() || !row.message.is_empty() => Some(row),
+        _ => read_any(line),
+    }
+}
+
+/// Reads an object of any form.
+fn read_any(line: &[u8]) -> Option<Row<'_>> {
     let row: Row<'_> = match serde_json::from_slice(line) {
         Ok(row) => row,
         Err(error) if error.is_data() => return event(line),
@@ -203,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn a_servers_own_lines_go_the_quick_way() {
+        let line = "{\"timestamp\":\"2026-11-25 13:16:43.447 UTC\",\"user\":\"admin\",\"pid\":14473,\"line_num\":250,\"txid\":0,\
+            \"message\":\"a \\\"b\\\"\\n\",\"query_id\":-2284}";
+        let row = json_row::read(line.as_bytes()).unwrap();
+        assert_eq!((row.message.0.as_ref(), row.pid), (b"a \"b\"\n".as_slice(), Number(14_473)));
+    }
+
+    #[test]
     fn envelopes_are_opened() {
         for line in [
             "{\"level\":\"info\",\"logger\":\"postgres\",\"msg\":\"record\",\"record\":{\"message\":\"m\",\"process_id\":\"7\"}}",
@@ -225,7 +243,67 @@ mod tests {
         assert!(read(b"{\"a\":1}").is_none() && read(b"[1]").is_none() && read(b"{\"message\":").is_none());
     }
 
+    /// Members as servers write them, and others.
+    fn member() -> impl Strategy<Value = String> {
+        let key = proptest::sample::select(vec![
+            "timestamp",
+            "user",
+            "dbname",
+            "pid",
+            "session_id",
+            "ps",
+            "message",
+            "detail",
+            "statement",
+            "leader_pid",
+            "x",
+            "query_id",
+            "log_time",
+            "error_severity",
+            "backend_type",
+            "na\\u006de",
+            "remote_port",
+        ]);
+        let value = prop_oneof![
+            "[a-z0-9 é]{0,12}".prop_map(|text| format!("\"{text}\"")),
+            proptest::sample::select(vec![
+                "7",
+                "-1",
+                "0",
+                "007",
+                "1.5",
+                "4294967296",
+                "null",
+                "true",
+                "{}",
+                "[1]",
+                "\"\\n\\u00e9\\\"\"",
+                "\"\\ud800\"",
+                "\"\t\"",
+                "",
+                "\"open",
+                "12a",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        (key, value).prop_map(|(key, value)| format!("\"{key}\":{value}"))
+    }
+
     proptest! {
+        #[test]
+        fn the_quick_way_reads_what_the_general_way_reads(
+            members in proptest::collection::vec(member(), 0..6),
+            separator in proptest::sample::select(vec![",", ", ", " ,", ""]),
+            ends in proptest::sample::select(vec![("{", "}"), ("{ ", " }"), ("", ""), ("{", "}}"), ("{", ",}")]),
+        ) {
+            let line = format!("{}{}{}", ends.0, members.join(separator), ends.1);
+            let quick = json_row::read(line.as_bytes());
+            if let Some(quick) = quick {
+                let general: Row<'_> = serde_json::from_slice(line.as_bytes()).unwrap();
+                prop_assert_eq!(format!("{quick:?}"), format!("{general:?}"), "{}", line);
+            }
+        }
+
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             read(&bytes);

@@ -21,6 +21,7 @@ mod evidence;
 mod format;
 mod in_memory;
 mod json;
+mod json_row;
 mod jsonlog;
 mod line_prefix;
 mod lines;
