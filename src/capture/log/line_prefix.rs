@@ -4,9 +4,8 @@
 //! message. Names of users, databases and applications hold whatever their owners like, so where a value could end at
 //! several places, the one is taken at which the rest of the line still makes sense. Must not know other lines.
 
-use memchr::memmem;
-
 use super::entry::{SessionKey, Severity};
+use super::scan::find;
 use super::timestamp::LogTime;
 use crate::words::sqlstate::SqlState;
 
@@ -134,74 +133,135 @@ impl LinePrefix {
 
     /// Takes a line apart; none where it does not start with this prefix and a severity.
     pub fn read<'a>(&self, line: &'a [u8]) -> Option<Line<'a>> {
-        let mut tries = 0;
-        self.read_from(0, line, 0, Header::default(), &mut tries)
+        let mut header = Header::default();
+        let (label, text) = self.read_from(0, line, 0, &mut header, &mut 0)?;
+        Some(Line { header, label, text })
     }
 
+    /// Reads the parts from this one on, and what stands behind the prefix. What it leaves in the header counts only if it
+    /// finds all.
     fn read_from<'a>(
         &self,
         part: usize,
         line: &'a [u8],
         at: usize,
-        header: Header<'a>,
+        header: &mut Header<'a>,
         tries: &mut usize,
-    ) -> Option<Line<'a>> {
+    ) -> Option<(Label, &'a [u8])> {
         let rest = &line[at..];
-        let Some(next) = self.parts.get(part) else {
-            let (label, text) = label(rest)?;
-            return Some(Line { header, label, text });
-        };
-        match next {
-            Part::Literal(literal) => {
-                let length = literal_length(literal, rest, part + 1 == self.parts.len())?;
+        match self.parts.get(part) {
+            None => label(rest),
+            Some(Part::Literal(literal)) => {
+                let length = literal_length(literal, rest, self.is_last(part))?;
                 self.read_from(part + 1, line, at + length, header, tries)
             }
-            Part::SessionOnly => self.read_from(part + 1, line, at, header, tries).or_else(|| {
-                let (label, text) = label(rest)?;
-                Some(Line { header: Header { without_session: true, ..header }, label, text })
-            }),
-            Part::Escape { letter, padded } => {
-                let spaces = if *padded { rest.iter().take_while(|byte| **byte == b' ').count() } else { 0 };
-                let value = &rest[spaces..];
-                let mut end = shortest_end(*letter, value)?;
+            Some(Part::SessionOnly) => {
+                let before = *header;
+                self.read_from(part + 1, line, at, header, tries).or_else(|| {
+                    *header = Header { without_session: true, ..before };
+                    label(rest)
+                })
+            }
+            Some(Part::Escape { letter, padded: false }) => {
+                let mut end = self.first_end(part, *letter, rest)?;
+                if is_single(*letter) {
+                    set(header, *letter, &rest[..end])?;
+                    return self.read_from(part + 1, line, at + end, header, tries);
+                }
+                let before = *header;
                 loop {
                     *tries += 1;
                     if *tries > TRIES_MAX {
                         return None;
                     }
-                    let after = match padded {
-                        true => end + value[end..].iter().take_while(|byte| **byte == b' ').count(),
-                        false => end,
-                    };
-                    let shown = if *padded { value[..end].trim_ascii_end() } else { &value[..end] };
-                    let found = set(header, *letter, shown).and_then(|header| {
-                        // Padding is spaces, and so may be what follows it.
-                        (end..=after)
-                            .rev()
-                            .find_map(|after| self.read_from(part + 1, line, at + spaces + after, header, tries))
-                    });
+                    let found = set(header, *letter, &rest[..end])
+                        .and_then(|()| self.read_from(part + 1, line, at + end, header, tries));
                     if found.is_some() {
                         return found;
                     }
-                    end = self.next_end(part, *letter, value, end)?;
+                    *header = before;
+                    end = self.next_end(part, *letter, rest, end)?;
                 }
             }
+            Some(Part::Escape { letter, padded: true }) => self.read_padded((part, *letter), line, at, header, tries),
+        }
+    }
+
+    /// As `read_from`, for a part whose value is padded with spaces, before it or behind it.
+    fn read_padded<'a>(
+        &self,
+        (part, letter): (usize, u8),
+        line: &'a [u8],
+        at: usize,
+        header: &mut Header<'a>,
+        tries: &mut usize,
+    ) -> Option<(Label, &'a [u8])> {
+        let spaces = line[at..].iter().take_while(|byte| **byte == b' ').count();
+        let value = &line[at + spaces..];
+        let mut end = shortest_end(letter, value)?;
+        let before = *header;
+        loop {
+            *tries += 1;
+            if *tries > TRIES_MAX {
+                return None;
+            }
+            let after = end + value[end..].iter().take_while(|byte| **byte == b' ').count();
+            // Padding is spaces, and so may be what follows it.
+            for after in (end..=after).rev() {
+                *header = before;
+                let found = set(header, letter, value[..end].trim_ascii_end())
+                    .and_then(|()| self.read_from(part + 1, line, at + spaces + after, header, tries));
+                if found.is_some() {
+                    return found;
+                }
+            }
+            end = self.next_end(part, letter, value, end)?;
+        }
+    }
+
+    fn is_last(&self, part: usize) -> bool {
+        part + 1 == self.parts.len()
+    }
+
+    /// The first place at which the value of a part without padding could end.
+    fn first_end(&self, part: usize, letter: u8, value: &[u8]) -> Option<usize> {
+        match self.parts.get(part + 1) {
+            Some(Part::Literal(_)) if is_free(letter) => self.free_end(part, value, 0),
+            _ => shortest_end(letter, value),
         }
     }
 
     /// The next place at which the value of a part could end.
     fn next_end(&self, part: usize, letter: u8, value: &[u8], end: usize) -> Option<usize> {
-        if !is_free(letter) {
-            return longer_end(letter, value, end);
-        }
+        if is_free(letter) { self.free_end(part, value, end + 1) } else { longer_end(letter, value, end) }
+    }
+
+    /// The first place from `from` on at which a value that holds any character could end.
+    fn free_end(&self, part: usize, value: &[u8], from: usize) -> Option<usize> {
         let window = &value[..value.len().min(PREFIX_BYTES_MAX)];
-        match self.parts.get(part + 1) {
-            Some(Part::Literal(literal)) => {
-                let from = end + 1;
-                memmem::find(window.get(from..)?, literal.trim_ascii_end()).map(|found| from + found)
-            }
-            _ => (end < window.len()).then_some(end + 1),
+        let behind = window.get(from..)?;
+        let found = match self.parts.get(part + 1) {
+            Some(Part::Literal(literal)) if !self.is_last(part + 1) => find_text(behind, literal),
+            // Spaces at the prefix's end may be missing: then a label follows.
+            Some(Part::Literal(literal)) => match literal.trim_ascii_end() {
+                b"" => behind.iter().position(|byte| *byte == literal[0] || byte.is_ascii_uppercase()),
+                trimmed => find_text(behind, trimmed),
+            },
+            _ => (!behind.is_empty()).then_some(0),
+        };
+        found.map(|found| from + found)
+    }
+}
+
+/// The position of a short text that is not empty.
+fn find_text(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        from += find(&bytes[from..], text[0])?;
+        if bytes[from..].starts_with(text) {
+            return Some(from);
         }
+        from += 1;
     }
 }
 
@@ -277,8 +337,13 @@ fn timestamp_length(value: &[u8], milliseconds: bool) -> Option<usize> {
     Some(if length > 1 { end + 1 + length } else { end })
 }
 
+/// Whether a value of this escape ends at one place alone.
+fn is_single(letter: u8) -> bool {
+    !is_free(letter) && !matches!(letter, b't' | b'm' | b's')
+}
+
 /// Takes a value over; none where it is no value of its escape.
-fn set<'a>(mut header: Header<'a>, letter: u8, value: &'a [u8]) -> Option<Header<'a>> {
+fn set<'a>(header: &mut Header<'a>, letter: u8, value: &'a [u8]) -> Option<()> {
     let known = || if value == b"[unknown]" { b"".as_slice() } else { value };
     match letter {
         b'u' => header.user = known(),
@@ -296,7 +361,7 @@ fn set<'a>(mut header: Header<'a>, letter: u8, value: &'a [u8]) -> Option<Header
         b'e' => header.sqlstate = Some(SqlState::new(value)?),
         _ => {}
     }
-    Some(header)
+    Some(())
 }
 
 fn number(text: &[u8]) -> Option<u32> {
