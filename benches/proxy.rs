@@ -1,7 +1,7 @@
 //! What `capture proxy` costs: latency added and throughput, against a direct connection to the same server in one run.
 //!
 //! Takes turns between both ways, so that a machine whose speed changes slows both; prints figures of both and their
-//! ratios. Everything that is relayed is recorded meanwhile, and the run fails if anything was not.
+//! ratios. Everything that is relayed is recorded meanwhile, and the run fails if a single execution was not.
 //! `cargo bench --bench proxy [SECONDS OF EACH TURN]`
 
 #![allow(clippy::unwrap_used)]
@@ -36,23 +36,28 @@ fn main() {
     let proxy = Proxy::start(&server);
     let ports = [server.port, proxy.port];
     println!("{TURNS} turns of {seconds} s each way; {} processors", std::thread::available_parallelism().unwrap());
-    latency(ports, Duration::from_secs(seconds), &proxy);
+    let mut executed = latency(ports, Duration::from_secs(seconds), &proxy);
     for (mode, clients) in [("simple", "1"), ("prepared", "1"), ("simple", "8"), ("prepared", "8")] {
         let what = format!("pgbench -M {mode} -c {clients}");
-        let tps = both(ports, |port| transactions_per_second(&server, port, mode, clients, seconds));
+        let tps = both(ports, &mut executed, |port| transactions(&server, port, mode, clients, seconds));
         show(&what, "tps", tps);
     }
-    let bulk = both(ports, |port| bulk_mb_per_second(&server, port));
+    let bulk = both(ports, &mut executed, |port| (bulk_mb_per_second(&server, port), 1));
     show("COPY TO STDOUT of 200 MB", "MB/s", bulk);
-    println!("{}", proxy.finish());
+    let report = proxy.finish();
+    assert!(report.contains(&format!("executions  {executed} in")), "{executed} were executed: {report}");
+    println!("{report}");
 }
 
-/// The best of the turns each way: what else runs on the machine only slows.
-fn both(ports: [u16; 2], mut measure: impl FnMut(u16) -> f64) -> [f64; 2] {
+/// The best of the turns each way: what else runs on the machine only slows. `measure` gives a rate, and how much was
+/// executed for it; what went through the proxy is added to `executed`.
+fn both(ports: [u16; 2], executed: &mut u64, mut measure: impl FnMut(u16) -> (f64, u64)) -> [f64; 2] {
     let mut best = [0.0_f64; 2];
     for _ in 0..TURNS {
         for (best, port) in best.iter_mut().zip(ports) {
-            *best = best.max(measure(port));
+            let (rate, count) = measure(port);
+            *best = best.max(rate);
+            *executed += if port == ports[1] { count } else { 0 };
         }
     }
     best
@@ -62,8 +67,8 @@ fn show(what: &str, unit: &str, [direct, proxied]: [f64; 2]) {
     println!("{what:<28} direct {direct:>9.0} {unit}   proxy {proxied:>9.0} {unit}   ratio {:.2}", proxied / direct);
 }
 
-/// One client, one `SELECT 1` after the other.
-fn latency(ports: [u16; 2], turn: Duration, proxy: &Proxy) {
+/// One client, one `SELECT 1` after the other. Gives how many went through the proxy.
+fn latency(ports: [u16; 2], turn: Duration, proxy: &Proxy) -> u64 {
     let mut taken_us: [Vec<f64>; 2] = Default::default();
     let before_s = proxy.cpu_seconds();
     for _ in 0..TURNS {
@@ -87,17 +92,22 @@ fn latency(ports: [u16; 2], turn: Duration, proxy: &Proxy) {
         );
     }
     println!("the proxy's processor time for each: {cpu_us:.1} us");
+    taken_us[1].len() as u64
 }
 
-fn transactions_per_second(server: &server::Server, port: u16, mode: &str, clients: &str, seconds: u64) -> f64 {
+/// Transactions of one query: a second, and in all.
+fn transactions(server: &server::Server, port: u16, mode: &str, clients: &str, seconds: u64) -> (f64, u64) {
     let script = server.path("select.sql");
     std::fs::write(&script, "\\set n random(1, 100000)\nSELECT :n::int + 1;\n").unwrap();
     let mut pgbench = server.client("pgbench", port, "postgres");
     pgbench.args(["-n", "-M", mode, "-c", clients, "-T", &seconds.to_string(), "-f"]).arg(script);
     let ended = pgbench.output().unwrap();
     let text = String::from_utf8_lossy(&ended.stdout);
-    let tps = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    tps.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&ended.stderr)))
+    let number =
+        |before: &str| text.lines().find_map(|line| line.strip_prefix(before)?.split(' ').next()?.parse::<f64>().ok());
+    let both = number("tps = ").zip(number("number of transactions actually processed: "));
+    let (tps, count) = both.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&ended.stderr)));
+    (tps, count as u64)
 }
 
 fn bulk_mb_per_second(server: &server::Server, port: u16) -> f64 {

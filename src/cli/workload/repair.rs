@@ -16,7 +16,8 @@ use crate::words::exit::ExitCode;
 use crate::words::time::format_duration;
 use crate::workload::Salvaged;
 
-/// Make a whole workload of what stands in a truncated or damaged one, or in the journal of a killed proxy
+/// Make a whole workload of what stands in a truncated or damaged one, or in the journal of a killed proxy. Of a journal,
+/// databases are the tenants; retag finds others
 #[derive(Debug, Args)]
 pub struct RepairArgs {
     /// The damaged workload, or the journal (OUT.journal); it stays as it is
