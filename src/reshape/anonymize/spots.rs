@@ -23,9 +23,9 @@ pub(super) enum Role {
     Number,
     /// `$1` is 1.
     Parameter(usize),
-    /// A word that is the value of a setting.
+    /// A word or string that is the value of a setting.
     SetWord,
-    /// A word that names a user, where `SET ROLE` does.
+    /// A word or string that names a user, where `SET ROLE` does.
     Name,
     Comment,
 }
@@ -268,6 +268,11 @@ impl<'a> Scanner<'a> {
             TokenKind::Number => return Role::Number,
             TokenKind::Parameter => return Role::Parameter(token.text[1..].parse().unwrap_or_default()),
             _ => {}
+        }
+        match self.statement.set.place() {
+            Some(SetPlace::Custom) => return Role::SetWord,
+            Some(SetPlace::Name) => return Role::Name,
+            Some(SetPlace::Own) | None => {}
         }
         if self.statement.is_dynamic || self.is_function_body() {
             return Role::Body;

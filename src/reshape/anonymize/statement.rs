@@ -70,8 +70,14 @@ impl Statements<'_> {
             }
             Role::SetWord | Role::Name => {
                 tally.site = if spot.role == Role::SetWord { Site::SetValue } else { Site::Name };
-                let value = spot.token.identifier().unwrap_or_else(|| spot.string());
-                format!("'{}'", self.mapping.text(&value, tally).replace('\'', "''"))
+                let word = spot.token.identifier();
+                let value = word.clone().unwrap_or_else(|| spot.string());
+                let image = self.mapping.text(&value, tally);
+                match word {
+                    // In quotes the image is none of SQL's own words.
+                    Some(_) => format!("'{}'", image.replace('\'', "''")),
+                    None => read_string(token, spot.escape).0.write(&image),
+                }
             }
             Role::String | Role::Date | Role::Pattern | Role::Format | Role::Body => {
                 let (quoting, _) = read_string(token, spot.escape);
@@ -113,7 +119,6 @@ pub(super) fn is_kept(spot: &Spot<'_>, names: bool) -> bool {
     let Some(kept) = spot.kept else { return false };
     match spot.role {
         Role::Name => !names,
-        Role::String if kept.class == kept::NAME => !names,
         Role::Number => true,
         _ => !kept.only_numbers,
     }
