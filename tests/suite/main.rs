@@ -17,6 +17,7 @@ mod executions;
 mod external;
 mod inputs;
 mod log_files;
+mod log_settings;
 mod packets;
 mod pcap_file;
 mod pcap_inputs;
