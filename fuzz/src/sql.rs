@@ -1,10 +1,8 @@
 //! Any text has tokens, a class, a fingerprint, tags and relations, and folding is stable.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use pgrehearse::sql;
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn fuzz(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut end = 0;
     for token in sql::tokens(&text) {
@@ -20,4 +18,4 @@ fuzz_target!(|bytes: &[u8]| {
     sql::classify(&text);
     sql::comment_tags(&text);
     sql::relation_names(&text);
-});
+}
