@@ -57,7 +57,9 @@ impl Shared {
 
     /// Counts what is not in the workload.
     pub fn skip(&mut self, reason: Reason, count: u64, at: (u16, u64)) {
-        self.skipped.entry(reason).or_insert((0, at)).0 += count;
+        // What a journal says was lost may be any number.
+        let skipped = self.skipped.entry(reason).or_insert((0, at));
+        skipped.0 = skipped.0.saturating_add(count);
     }
 }
 

@@ -168,7 +168,8 @@ impl Reading {
 
     fn skip(&mut self, reason: &str, count: u64) {
         let first = Skipped { count: 0, first: (0, self.entries) };
-        self.skipped.entry(reason.to_owned()).or_insert(first).count += count;
+        let skipped = self.skipped.entry(reason.to_owned()).or_insert(first);
+        skipped.count = skipped.count.saturating_add(count);
     }
 
     fn finish(mut self) -> io::Result<(Shared, BTreeMap<String, Skipped>)> {
