@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::running::Proxy;
-use crate::clients::{python, without};
+use crate::clients::python;
 use crate::server::Server;
 
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
@@ -146,7 +146,8 @@ fn programs_with_tls() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
     let found = versions.map(|version| version.path().join("bin")).find(|bin| bin.join("initdb").exists());
     if found.is_none() {
-        without("a PostgreSQL with TLS", "there is none in /usr/lib/postgresql");
+        // The pinned servers are built without TLS, and CI installs no other.
+        eprintln!("SKIPPED: channel binding needs a PostgreSQL with TLS, and there is none in /usr/lib/postgresql");
     }
     found
 }
