@@ -11,7 +11,7 @@ use super::output::{self, Naming};
 use super::report::CaptureReport;
 use super::session::Shared;
 use super::wire::Reason;
-use crate::tenant::{Mapping, TenantTable};
+use crate::tenant::Mapping;
 use crate::workload::record::{Skipped, Source};
 
 /// What was read, for the report.
@@ -21,6 +21,13 @@ pub(super) struct Conclusion {
     pub read: (u64, &'static str),
     /// What the sessions do not know to be missing.
     pub skipped: BTreeMap<String, Skipped>,
+}
+
+/// Counts something that is not in the workload, and that the sessions do not know of.
+pub(super) fn skip(skipped: &mut BTreeMap<String, Skipped>, reason: &str, count: u64, at: (u16, u64)) {
+    let skipped = skipped.entry(reason.to_owned()).or_insert(Skipped { count: 0, first: at });
+    // What a journal says was lost may be any number.
+    skipped.count = skipped.count.saturating_add(count);
 }
 
 impl Conclusion {
@@ -51,20 +58,9 @@ impl Conclusion {
             sources: self.sources,
             lines: self.read.0,
             unit: self.read.1,
-            sessions: counts.sessions,
-            began_before_capture: counts.began_before_capture,
-            simple: counts.simple,
-            extended: counts.extended,
-            failed: counts.failed,
-            span_us: 0,
-            tenants: TenantTable::default(),
             skipped,
             set_aside,
-            fastest_us: None,
-            without_parameters: 0,
-            inferred_sqlstates: 0,
-            unknown_sqlstates: 0,
-            unknown_zone: 0,
+            ..CaptureReport::of(&counts)
         };
         let naming = Naming { captured: &captured, rules: &shared.rules, mapping };
         output::write(events, &naming, shared.server_version, |_| None, &mut report, path)?;

@@ -5,6 +5,7 @@ mod conclusion;
 mod destination;
 mod error;
 mod event;
+mod held;
 pub mod log;
 mod logged;
 mod output;

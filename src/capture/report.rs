@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::sequence::Counts;
 use crate::tenant::TenantTable;
 use crate::workload::record::{Skipped, Source};
 
 /// What a capture found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CaptureReport {
     pub sources: Vec<Source>,
     pub lines: u64,
@@ -47,6 +48,12 @@ pub struct CaptureReport {
 const FASTEST_USUAL_US: u64 = 5_000;
 
 impl CaptureReport {
+    /// What was counted on the way to the workload; the rest is still to be told.
+    pub(super) fn of(counts: &Counts) -> Self {
+        let Counts { sessions, began_before_capture, simple, extended, failed, .. } = *counts;
+        Self { sessions, began_before_capture, simple, extended, failed, ..Self::default() }
+    }
+
     /// Executions in the workload: simple queries and extended executions.
     pub fn executions(&self) -> u64 {
         self.simple + self.extended

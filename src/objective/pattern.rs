@@ -6,6 +6,12 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
+impl From<&str> for Pattern {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
 impl Pattern {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())

@@ -9,6 +9,8 @@ use pgrehearse::tenant::Rules;
 use pgrehearse::workload::Reader;
 use pgrehearse::workload::record::{Record, Request, Sent};
 
+use crate::corpora::corpora;
+
 /// Executions in `tests/capture/traffic.sql`, counted by hand.
 const TRAFFIC_EXECUTIONS: u64 = 35;
 
@@ -192,18 +194,14 @@ fn a_log_without_statements_and_a_file_of_another_kind_are_errors() {
 /// Logs that other people's servers wrote, where they are at hand.
 #[test]
 fn logs_of_other_servers() {
-    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/logs");
-    if !corpora.is_dir() {
-        eprintln!("SKIPPED: {} is not there", corpora.display());
-        return;
-    }
-    let anonymized = try_capture(vec![corpora.join("anonymize.log")]).unwrap();
+    let Some(logs) = corpora("logs") else { return };
+    let anonymized = try_capture(vec![logs.join("anonymize.log")]).unwrap();
     // Three executions hold bytea that somebody shortened by hand.
     assert_eq!(
         (anonymized.report.executions(), anonymized.report.skipped["parameter with digits taken out"].count),
         (2, 3)
     );
-    let weeks = try_capture(vec![corpora.join("weeknumber.log")]).unwrap();
+    let weeks = try_capture(vec![logs.join("weeknumber.log")]).unwrap();
     assert_eq!((weeks.report.executions(), weeks.report.sessions), (6, 1));
 }
 

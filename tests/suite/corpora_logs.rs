@@ -1,21 +1,12 @@
 //! Logs of other people's servers, with counts that were taken from them by other means.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pgrehearse::capture::log::{CaptureOptions, LogFormat, capture};
 use pgrehearse::capture::{CaptureError, CaptureReport};
 use pgrehearse::tenant::Rules;
 
-/// Where the logs are, if they are at hand; says so where they are not.
-fn corpora() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let logs = std::env::var_os("PGREHEARSE_CORPORA").map_or(beside, PathBuf::from).join("logs");
-    if !logs.is_dir() {
-        eprintln!("SKIPPED: {} is not there", logs.display());
-        return None;
-    }
-    Some(logs)
-}
+use crate::corpora::corpora;
 
 fn capture_log(log: PathBuf) -> Result<CaptureReport, CaptureError> {
     let directory = tempfile::tempdir().unwrap();
@@ -32,7 +23,7 @@ fn capture_log(log: PathBuf) -> Result<CaptureReport, CaptureError> {
 
 #[test]
 fn every_execution_of_every_log_is_found() {
-    let Some(logs) = corpora() else { return };
+    let Some(logs) = corpora("logs") else { return };
     for (log, simple, extended, sessions) in [
         ("rds.log.bz2", 114_594, 0, 119),
         ("pg-syslog.1.bz2", 59_871, 0, 6),
@@ -50,7 +41,7 @@ fn every_execution_of_every_log_is_found() {
 
 #[test]
 fn logs_without_statements_say_what_they_hold() {
-    let Some(logs) = corpora() else { return };
+    let Some(logs) = corpora("logs") else { return };
     for (log, seen) in [
         ("begin_end.log", "24 entries: 24 connections and disconnections"),
         ("pg_vacuums.log.gz", "3544 entries: 3544 the server's own processes"),

@@ -1,23 +1,11 @@
 //! Network captures of other people's servers, with counts that other decoders took from them.
 
-use std::path::{Path, PathBuf};
-
+use crate::corpora::corpora;
 use crate::pcap_workload::Captured;
-
-/// Where the captures are, if they are at hand; says so where they are not.
-fn corpora() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let captures = std::env::var_os("PGREHEARSE_CORPORA").map_or(beside, PathBuf::from).join("pcap");
-    if !captures.is_dir() {
-        eprintln!("SKIPPED: {} is not there", captures.display());
-        return None;
-    }
-    Some(captures)
-}
 
 #[test]
 fn every_execution_of_every_capture_is_found() {
-    let Some(captures) = corpora() else { return };
+    let Some(captures) = corpora("pcap") else { return };
     for (file, simple, extended, failed) in [
         ("psql-select-now", 1, 0, 0),
         ("psql-create-insert-select-delete-drop", 7, 0, 0),
@@ -39,7 +27,7 @@ fn every_execution_of_every_capture_is_found() {
 
 #[test]
 fn statements_have_their_texts_rows_and_errors() {
-    let Some(captures) = corpora() else { return };
+    let Some(captures) = corpora("pcap") else { return };
     let captured = |file: &str| Captured::of_file(&captures.join(file)).unwrap();
     let created = captured("psql-create-insert-select-delete-drop.pcap");
     let texts: Vec<_> = created.executed.iter().map(|(text, results)| (text.as_str(), results[0].rows)).collect();
@@ -64,7 +52,7 @@ fn statements_have_their_texts_rows_and_errors() {
 
 #[test]
 fn captures_without_statements_say_what_they_hold() {
-    let Some(captures) = corpora() else { return };
+    let Some(captures) = corpora("pcap") else { return };
     for (file, seen) in [
         ("psql-login", "1 sessions"),
         ("postgres-good", "1 sessions"),

@@ -9,6 +9,7 @@ mod bench;
 mod capture;
 mod classes;
 mod clients;
+mod corpora;
 mod corpora_logs;
 mod corpora_pcap;
 mod ends;

@@ -18,7 +18,7 @@ use super::format::LogFormat;
 use super::line_prefix::LinePrefix;
 use super::source::{self, Journey, look_at};
 use super::tally::{Reason, Tally};
-use crate::tenant::{Mapping, Rules, TenantTable};
+use crate::tenant::{Mapping, Rules};
 use crate::workload::record::Source;
 
 /// What to capture.
@@ -153,13 +153,6 @@ fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64) -> CaptureRep
         sources,
         lines,
         unit: "lines",
-        sessions: counts.sessions,
-        began_before_capture: counts.began_before_capture,
-        simple: counts.simple,
-        extended: counts.extended,
-        failed: counts.failed,
-        span_us: 0,
-        tenants: TenantTable::default(),
         skipped: tally.skipped_by_name(),
         set_aside: tally.aside_by_name().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         fastest_us: counts.fastest_us,
@@ -167,6 +160,7 @@ fn report(assembled: &Assembled, sources: Vec<Source>, lines: u64) -> CaptureRep
         inferred_sqlstates: tally.inferred_sqlstates,
         unknown_sqlstates: tally.unknown_sqlstates,
         unknown_zone: tally.unknown_zone,
+        ..CaptureReport::of(counts)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use super::super::conclusion::Conclusion;
+use super::super::conclusion::{Conclusion, skip};
 use super::super::destination;
 use super::super::error::CaptureError;
 use super::super::log::Progress;
@@ -90,11 +90,6 @@ fn hint(shared: &Shared) -> &'static str {
             "there are connections of PostgreSQL, but no whole request: capture for longer, and whole packets (tcpdump -s 0)"
         }
     }
-}
-
-/// Counts something that is not in the workload.
-pub(super) fn skip(skipped: &mut BTreeMap<String, Skipped>, reason: &str, count: u64, at: (u16, u64)) {
-    skipped.entry(reason.to_owned()).or_insert(Skipped { count: 0, first: at }).count += count;
 }
 
 /// What is carried from file to file.

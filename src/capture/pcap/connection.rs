@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::super::held::Holding;
 use super::super::session::{Session, Shared};
 use super::super::wire::Side;
 use super::opening::{Opening, is_tls};
@@ -80,15 +81,6 @@ impl Connection {
         self.is_reset || (self.ended == [true; 2] && self.reassembly.is_whole())
     }
 
-    /// Bytes that are kept for what comes next.
-    pub fn held_bytes(&self) -> usize {
-        let session = match &self.speakers.speech {
-            Speech::Postgres(session) => session.held_bytes(),
-            Speech::Unknown | Speech::Other => 0,
-        };
-        session + self.reassembly.waiting_bytes() + self.speakers.opening.len()
-    }
-
     /// Takes a segment, seen at `time_us`; `at` is the index of its file and its number there.
     ///
     /// # Errors
@@ -134,21 +126,6 @@ impl Connection {
         }
     }
 
-    /// Gives up what is kept for later: there is no room for it.
-    ///
-    /// # Errors
-    /// A temporary file cannot be written.
-    pub fn forget(&mut self, shared: &mut Shared) -> io::Result<()> {
-        let mut out = Vec::new();
-        self.reassembly.flush(&mut out);
-        self.speakers.hear(out, shared)?;
-        let ((time_us, packet), source) = (self.speakers.last, self.speakers.source);
-        match &mut self.speakers.speech {
-            Speech::Postgres(session) => session.forget(time_us, (source, packet), shared),
-            Speech::Unknown | Speech::Other => Ok(()),
-        }
-    }
-
     /// The connection, or its capture, is over.
     ///
     /// # Errors
@@ -161,6 +138,27 @@ impl Connection {
         let Speakers { speech, source, last: (last_us, packet), .. } = self.speakers;
         match speech {
             Speech::Postgres(session) => session.finish(is_over.then_some(last_us), last_us, (source, packet), shared),
+            Speech::Unknown | Speech::Other => Ok(()),
+        }
+    }
+}
+
+impl Holding for Connection {
+    fn held_bytes(&self) -> usize {
+        let session = match &self.speakers.speech {
+            Speech::Postgres(session) => session.held_bytes(),
+            Speech::Unknown | Speech::Other => 0,
+        };
+        session + self.reassembly.waiting_bytes() + self.speakers.opening.len()
+    }
+
+    fn forget(&mut self, shared: &mut Shared) -> io::Result<()> {
+        let mut out = Vec::new();
+        self.reassembly.flush(&mut out);
+        self.speakers.hear(out, shared)?;
+        let ((time_us, packet), source) = (self.speakers.last, self.speakers.source);
+        match &mut self.speakers.speech {
+            Speech::Postgres(session) => session.forget(time_us, (source, packet), shared),
             Speech::Unknown | Speech::Other => Ok(()),
         }
     }

@@ -6,18 +6,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 
+use super::super::conclusion::skip;
+use super::super::held::{Held, Holding};
 use super::super::session::Shared;
 use super::super::wire::Reason;
-use super::capture::skip;
 use super::connection::Connection;
 use super::packet::Segment;
 use crate::workload::record::Skipped;
 
 /// Connections that are followed at a time.
 const CONNECTIONS_MAX: usize = 65_536;
-
-/// Bytes that all connections keep for what comes next. Beyond it, the one that keeps most gives it up.
-const HELD_BYTES_MAX: usize = 256 << 20;
 
 /// The two ends of a connection, in their order.
 type Ends = (SocketAddr, SocketAddr);
@@ -27,15 +25,13 @@ pub(super) struct Connections {
     /// Only these ports; all where there is none.
     ports: Vec<u16>,
     connections: HashMap<Ends, Connection>,
-    held_bytes: usize,
-    held_bytes_max: usize,
+    held: Held,
 }
 
 impl Connections {
     /// None yet.
     pub fn new(ports: &[u16]) -> Self {
-        let connections = HashMap::new();
-        Self { ports: ports.to_vec(), connections, held_bytes: 0, held_bytes_max: HELD_BYTES_MAX }
+        Self { ports: ports.to_vec(), connections: HashMap::new(), held: Held::default() }
     }
 
     /// Takes a segment, seen at `time_us`; `at` is the index of its file and its number there.
@@ -74,12 +70,12 @@ impl Connections {
         let Some(connection) = self.connections.get_mut(&ends) else { return Ok(()) };
         let before_bytes = connection.held_bytes();
         connection.take(segment, is_first, time_us, at, shared)?;
-        self.held_bytes = self.held_bytes + connection.held_bytes() - before_bytes;
+        self.held.change(before_bytes, connection.held_bytes());
         if connection.is_finished() {
             self.end(&ends, shared)?;
         }
         self.cancel(shared);
-        self.keep_bounds(shared)
+        self.held.keep_bound(&mut self.connections, shared)
     }
 
     /// The captures are over.
@@ -96,7 +92,7 @@ impl Connections {
     fn end(&mut self, ends: &Ends, shared: &mut Shared) -> io::Result<()> {
         match self.connections.remove(ends) {
             Some(connection) => {
-                self.held_bytes -= connection.held_bytes();
+                self.held.change(connection.held_bytes(), 0);
                 connection.finish(shared)
             }
             None => Ok(()),
@@ -110,21 +106,6 @@ impl Connections {
                 shared.skip(Reason::CancelWithoutRequest, 1, at);
             }
         }
-    }
-
-    fn keep_bounds(&mut self, shared: &mut Shared) -> io::Result<()> {
-        while self.held_bytes > self.held_bytes_max {
-            let largest = self.connections.values_mut().max_by_key(|connection| connection.held_bytes());
-            let Some(largest) = largest else { return Ok(()) };
-            let before_bytes = largest.held_bytes();
-            largest.forget(shared)?;
-            let freed_bytes = before_bytes - largest.held_bytes().min(before_bytes);
-            self.held_bytes -= freed_bytes;
-            if freed_bytes == 0 {
-                return Ok(());
-            }
-        }
-        Ok(())
     }
 }
 
@@ -141,7 +122,7 @@ mod tests {
     fn all_connections_share_a_bound_and_what_is_forgotten_is_said() {
         let directory = tempfile::tempdir().unwrap();
         let mut shared = Shared::new(Rules::default(), directory.path());
-        let mut connections = Connections { held_bytes_max: 250_000, ..Connections::new(&[]) };
+        let mut connections = Connections { held: Held { bytes: 0, bytes_max: 250_000 }, ..Connections::new(&[]) };
         let server = "10.0.0.2:5432".parse().unwrap();
         for client in 1..=9_u16 {
             let from = SocketAddr::new("10.0.0.1".parse().unwrap(), client);
@@ -154,9 +135,9 @@ mod tests {
                     Segment { from, to: server, sequence, acknowledged: None, syn, fin: false, rst: false, payload };
                 sequence += payload.len() as u32 + u32::from(syn);
                 connections.take(&segment, 0, (0, client.into()), &mut shared, &mut BTreeMap::new()).unwrap();
-                assert!(connections.held_bytes <= connections.held_bytes_max);
+                assert!(connections.held.bytes <= connections.held.bytes_max);
                 let held = connections.connections.values().map(Connection::held_bytes).sum::<usize>();
-                assert_eq!(connections.held_bytes, held);
+                assert_eq!(connections.held.bytes, held);
             };
             take(true, b"");
             said.chunks(1_000).for_each(|payload| take(false, payload));

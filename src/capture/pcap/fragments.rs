@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::capture::skip;
+use super::super::conclusion::skip;
 use super::packet::{Fragment, FragmentKey, Packet, tcp};
 use crate::workload::record::Skipped;
 

@@ -8,8 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::conclusion::Conclusion;
+use super::super::conclusion::{self, Conclusion};
+use super::super::destination;
 use super::super::error::CaptureError;
+use super::super::held::{Held, Holding};
 use super::super::report::CaptureReport;
 use super::super::session::{Session, Shared};
 use super::super::wire::{Reason, Side};
@@ -59,13 +61,11 @@ pub fn decode(options: &JournalOptions, given_up_bytes: u64, stop: &AtomicBool) 
     let mut reader = JournalReader::open(&options.journal)
         .map_err(failed)?
         .ok_or_else(|| CaptureError::NotJournal { file: file.clone() })?;
-    if is_same_file(&options.journal, &options.output) {
-        return Err(CaptureError::OutputIsInput { file });
-    }
-    let directory = options.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    destination::check(&options.output, std::slice::from_ref(&options.journal))?;
     let mut reading = Reading {
-        shared: Shared::new(options.tenant_rules.clone(), directory),
+        shared: Shared::new(options.tenant_rules.clone(), destination::directory_of(&options.output)),
         connections: HashMap::new(),
+        held: Held::default(),
         count: 0,
         entries: 0,
         skipped: BTreeMap::new(),
@@ -102,13 +102,10 @@ pub fn decode(options: &JournalOptions, given_up_bytes: u64, stop: &AtomicBool) 
     Ok(Decoded { report, torn_bytes: reader.torn_bytes, is_encrypted })
 }
 
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
-}
-
 struct Reading {
     shared: Shared,
     connections: HashMap<u32, Connection>,
+    held: Held,
     count: u64,
     /// Number of the entry at hand.
     entries: u64,
@@ -120,6 +117,21 @@ struct Connection {
     /// None until something was said, or was lost.
     session: Option<Box<Session>>,
     last_us: i64,
+    /// Number of the last entry that tells of it.
+    last_entry: u64,
+}
+
+impl Holding for Connection {
+    fn held_bytes(&self) -> usize {
+        self.session.as_ref().map_or(0, |session| session.held_bytes())
+    }
+
+    fn forget(&mut self, shared: &mut Shared) -> io::Result<()> {
+        match &mut self.session {
+            Some(session) => session.forget(self.last_us, (0, self.last_entry), shared),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Reading {
@@ -131,29 +143,49 @@ impl Reading {
             What::Opened => {
                 self.count += 1;
                 self.shared.first_us = self.shared.first_us.min(time_us);
-                self.connections.insert(id, Connection { opened_us: time_us, session: None, last_us: time_us });
+                let connection =
+                    Connection { opened_us: time_us, session: None, last_us: time_us, last_entry: self.entries };
+                self.connections.insert(id, connection);
             }
             What::Said(side, bytes) => {
-                if let Some(session) = session_of(&mut self.connections, id, time_us, true, self.shared.first_us) {
-                    session.said(side, bytes, time_us, at, &mut self.shared)?;
-                }
+                self.hear(id, time_us, true, |session, shared| session.said(side, bytes, time_us, at, shared))?;
                 if side == Side::Client {
                     self.cancel();
                 }
             }
             What::Lost(side, count) => {
-                if let Some(session) = session_of(&mut self.connections, id, time_us, false, self.shared.first_us) {
-                    session.lost(side, count, time_us, at, &mut self.shared)?;
-                }
+                self.hear(id, time_us, false, |session, shared| session.lost(side, count, time_us, at, shared))?;
             }
             What::Closed => {
-                if let Some(Connection { session: Some(session), .. }) = self.connections.remove(&id) {
-                    session.finish(Some(time_us), time_us, at, &mut self.shared)?;
+                if let Some(connection) = self.connections.remove(&id) {
+                    self.held.change(connection.held_bytes(), 0);
+                    if let Some(session) = connection.session {
+                        session.finish(Some(time_us), time_us, at, &mut self.shared)?;
+                    }
                 }
             }
             What::Unrecorded(connections) => self.skip("connection that was not recorded", connections),
         }
         Ok(())
+    }
+
+    /// Tells something to a connection's session, which begins with the first that it is told: in its middle, if that is
+    /// a loss.
+    fn hear(
+        &mut self,
+        id: u32,
+        time_us: i64,
+        is_whole: bool,
+        tell: impl FnOnce(&mut Session, &mut Shared) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        (connection.last_us, connection.last_entry) = (time_us, self.entries);
+        let opened_us = is_whole.then_some(connection.opened_us);
+        let (before_bytes, first_us) = (connection.held_bytes(), self.shared.first_us);
+        let session = connection.session.get_or_insert_with(|| Box::new(Session::new(opened_us, first_us)));
+        tell(session, &mut self.shared)?;
+        self.held.change(before_bytes, connection.held_bytes());
+        self.held.keep_bound(&mut self.connections, &mut self.shared)
     }
 
     /// Says to the sessions that are meant what clients want to cancel.
@@ -167,9 +199,7 @@ impl Reading {
     }
 
     fn skip(&mut self, reason: &str, count: u64) {
-        let first = Skipped { count: 0, first: (0, self.entries) };
-        let skipped = self.skipped.entry(reason.to_owned()).or_insert(first);
-        skipped.count = skipped.count.saturating_add(count);
+        conclusion::skip(&mut self.skipped, reason, count, (0, self.entries));
     }
 
     fn finish(mut self) -> io::Result<(Shared, BTreeMap<String, Skipped>)> {
@@ -184,16 +214,39 @@ impl Reading {
     }
 }
 
-/// A connection's session, which begins with the first that is told of it: in its middle, if that is a loss.
-fn session_of(
-    connections: &mut HashMap<u32, Connection>,
-    id: u32,
-    time_us: i64,
-    is_whole: bool,
-    first_us: i64,
-) -> Option<&mut Session> {
-    let connection = connections.get_mut(&id)?;
-    connection.last_us = time_us;
-    let opened_us = is_whole.then_some(connection.opened_us);
-    Some(connection.session.get_or_insert_with(|| Box::new(Session::new(opened_us, first_us))))
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::pgwire::frontend;
+
+    #[test]
+    fn all_connections_share_a_bound_and_what_is_forgotten_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut reading = Reading {
+            shared: Shared::new(Rules::default(), directory.path()),
+            connections: HashMap::new(),
+            held: Held { bytes: 0, bytes_max: 250_000 },
+            count: 0,
+            entries: 0,
+            skipped: BTreeMap::new(),
+        };
+        for connection in 0..9 {
+            let mut said = BytesMut::new();
+            frontend::startup(&mut said, 3 << 16, [("user", "app")]).unwrap();
+            frontend::parse(&mut said, b"s", &vec![b'x'; 40_000], &[]).unwrap();
+            reading.take(Entry { connection, time_us: 0, what: What::Opened }).unwrap();
+            reading.take(Entry { connection, time_us: 1, what: What::Said(Side::Client, &mut said[..]) }).unwrap();
+            let held_bytes = reading.connections.values().map(Connection::held_bytes).sum::<usize>();
+            assert_eq!(reading.held.bytes, held_bytes);
+            assert!(held_bytes <= reading.held.bytes_max, "{held_bytes}");
+        }
+        let (forgotten, _) = reading.shared.skipped[&Reason::Forgotten];
+        assert!((1..9).contains(&forgotten), "{forgotten}");
+        reading.take(Entry { connection: 8, time_us: 2, what: What::Closed }).unwrap();
+        assert!(reading.held.bytes <= reading.connections.values().map(Connection::held_bytes).sum());
+        reading.finish().unwrap();
+    }
 }

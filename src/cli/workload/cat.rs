@@ -10,8 +10,8 @@ use clap::Args;
 use super::super::progress::Reading;
 use super::super::{Ended, show};
 use super::open_once;
-use crate::objective::Pattern;
-use crate::reshape::moment::{Moment, started_us};
+use super::selection::SelectionArgs;
+use crate::reshape::moment::started_us;
 use crate::words::exit::ExitCode;
 use crate::words::ids::Fingerprint;
 use crate::workload::listing::{Filter, Form, Listing};
@@ -26,21 +26,8 @@ pub struct CatArgs {
     /// The workload; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Begin here: an offset such as 90s or 5m, or a time such as 2026-01-05T09:30:00Z
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// End before this moment
-    #[arg(long, value_name = "MOMENT")]
-    to: Option<Moment>,
-    /// Only this tenant's requests; * stands for any characters; may be given several times
-    #[arg(long = "tenant", value_name = "NAME")]
-    tenants: Vec<String>,
-    /// Only sessions of this database; * stands for any characters; may be given several times
-    #[arg(long = "database", value_name = "NAME")]
-    databases: Vec<String>,
-    /// Only this session, by its number; may be given several times
-    #[arg(long = "session", value_name = "NUMBER")]
-    sessions: Vec<u32>,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// Only requests that execute this statement, as `workload info --top` shows it; may be given several times
     #[arg(long = "fingerprint", value_name = "DIGITS")]
     fingerprints: Vec<Fingerprint>,
@@ -59,13 +46,13 @@ pub struct CatArgs {
 pub(super) fn carry_out(typed: CatArgs) -> Ended {
     let mut reader = open_once(&typed.file, &Reading::unseen())?;
     let started_us = started_us(reader.header())?;
-    let patterns = |names: Vec<String>| names.into_iter().map(Pattern::new).collect();
+    let SelectionArgs { from, to, tenants, databases, sessions } = typed.selection;
     let filter = Filter {
-        from_us: typed.from.map_or(0, |from| from.offset_us(started_us)),
-        to_us: typed.to.map_or(u64::MAX, |to| to.offset_us(started_us)),
-        sessions: typed.sessions,
-        databases: patterns(typed.databases),
-        tenants: patterns(typed.tenants),
+        from_us: from.map_or(0, |from| from.offset_us(started_us)),
+        to_us: to.map_or(u64::MAX, |to| to.offset_us(started_us)),
+        sessions,
+        databases,
+        tenants,
         fingerprints: typed.fingerprints,
     };
     let form = if typed.json { Form::Json } else { Form::Text };

@@ -7,6 +7,7 @@ mod merge;
 mod peak;
 mod repair;
 mod retag;
+mod selection;
 mod slice;
 
 use std::path::Path;

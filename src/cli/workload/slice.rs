@@ -8,8 +8,7 @@ use clap::Args;
 
 use super::super::progress::Reading;
 use super::super::{Ended, show};
-use crate::objective::Pattern;
-use crate::reshape::moment::Moment;
+use super::selection::SelectionArgs;
 use crate::reshape::slice::{Selection, SliceReport, slice};
 use crate::words::exit::ExitCode;
 use crate::words::time::format_duration;
@@ -27,21 +26,8 @@ pub struct SliceArgs {
     /// The workload to write; a name that ends in .zst is compressed
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// Begin here: an offset such as 90s or 5m, or a time such as 2026-01-05T09:30:00Z
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// End before this moment
-    #[arg(long, value_name = "MOMENT")]
-    to: Option<Moment>,
-    /// Only this tenant's requests; * stands for any characters; may be given several times
-    #[arg(long = "tenant", value_name = "NAME")]
-    tenants: Vec<String>,
-    /// Only sessions of this database; * stands for any characters; may be given several times
-    #[arg(long = "database", value_name = "NAME")]
-    databases: Vec<String>,
-    /// Only this session, by its number; may be given several times
-    #[arg(long = "session", value_name = "NUMBER")]
-    sessions: Vec<u32>,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// Only this share of all sessions, such as 0.1: the same ones each time, and all of them in a larger share
     #[arg(long, value_name = "SHARE", value_parser = share)]
     sample: Option<f64>,
@@ -57,14 +43,9 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Carries out `workload slice`.
 pub(super) fn carry_out(typed: SliceArgs) -> Ended {
-    let selection = Selection {
-        from: typed.from,
-        to: typed.to,
-        tenants: typed.tenants.into_iter().map(Pattern::new).collect(),
-        databases: typed.databases.into_iter().map(Pattern::new).collect(),
-        sessions: typed.sessions,
-        sample: typed.sample.map(|share| (share, typed.seed)),
-    };
+    let SelectionArgs { from, to, tenants, databases, sessions } = typed.selection;
+    let selection =
+        Selection { from, to, tenants, databases, sessions, sample: typed.sample.map(|share| (share, typed.seed)) };
     // Which sessions hold a tenant's requests is found out first.
     let reading = Reading::of(&[&typed.file], if selection.tenants.is_empty() { 1 } else { 2 });
     let report = slice(reading.input(&typed.file), &typed.output, &selection)?;

@@ -6,7 +6,7 @@ use std::process::Command;
 use pgrehearse::workload::record::{Open, Record, Sent};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::running::{Proxy, await_value, records};
+use super::running::{Proxy, await_end, await_value, records};
 use crate::clients::python;
 use crate::server::Server;
 
@@ -134,15 +134,13 @@ fn a_cancel_request_reaches_the_statement_and_is_captured() {
     let server = Server::start("18", "");
     let proxy = Proxy::start(&format!("127.0.0.1:{}", server.port), &server.path("out.jsonl"), &[]);
     let mut command = server.client("psql", proxy.port, "postgres");
-    let mut psql =
-        command.args(["-X", "-c", "SELECT pg_sleep(600)"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let psql = command.args(["-X", "-c", "SELECT pg_sleep(600)"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     await_value("the sleep", || {
         let active = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
         (server.ask("postgres", &["-c", active]) == "1").then_some(())
     });
     kill_process(Pid::from_child(&psql), Signal::INT).unwrap();
-    let status = await_value("psql", || psql.try_wait().unwrap());
-    assert!(!status.success());
+    assert!(!await_end(psql).status.success());
     let output = proxy.output.clone();
     proxy.finish();
     let (records, _) = records(&output);

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,15 +15,22 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::{Ran, program, ran};
 
 /// For everything that a test waits for.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Proxy {
     child: Option<Child>,
     /// The port that it listens on.
     pub port: u16,
     pub output: PathBuf,
-    said: Arc<Mutex<String>>,
+    said: Arc<Said>,
     listener: Option<JoinHandle<()>>,
+}
+
+/// What a proxy has said on stderr so far.
+#[derive(Default)]
+struct Said {
+    text: Mutex<String>,
+    changed: Condvar,
 }
 
 impl Proxy {
@@ -47,7 +55,7 @@ impl Proxy {
 
     fn spawn_command(mut command: Command, output: &Path) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
+        let said = Arc::<Said>::default();
         let (stderr, heard) = (child.stderr.take().unwrap(), Arc::clone(&said));
         let listener = std::thread::spawn(move || listen(stderr, &heard));
         Self { child: Some(child), port: 0, output: output.to_owned(), said, listener: Some(listener) }
@@ -55,15 +63,16 @@ impl Proxy {
 
     /// Waits until it says a line with this, and gives what is read out of that line.
     pub fn await_said<T>(&self, wanted: &str, read: impl Fn(&str) -> Option<T>) -> T {
-        await_value(&format!("{wanted:?}"), || {
-            let said = self.said.lock().unwrap().clone();
-            said.lines().find(|line| line.contains(wanted)).and_then(&read)
-        })
+        let found = |said: &str| said.lines().find(|line| line.contains(wanted)).and_then(&read);
+        let text = self.said.text.lock().unwrap();
+        let is_missing = |text: &mut String| found(text).is_none();
+        let (text, _) = self.said.changed.wait_timeout_while(text, DEADLINE, is_missing).unwrap();
+        found(&text).unwrap_or_else(|| panic!("waited in vain for {wanted:?}, heard: {text}"))
     }
 
     /// Everything on stderr so far.
     pub fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+        self.said.text.lock().unwrap().clone()
     }
 
     pub fn pid(&self) -> Pid {
@@ -92,11 +101,9 @@ impl Proxy {
         if let Some(signal) = signal {
             self.send(signal);
         }
-        let mut child = self.child.take().unwrap();
-        let status = await_value("the end of the proxy", || child.try_wait().unwrap());
+        let ended = await_end(self.child.take().unwrap());
         self.listener.take().unwrap().join().unwrap();
-        let mut ended = ran(child.wait_with_output().unwrap(), self.output.clone());
-        assert_eq!(ended.code, status.code().unwrap_or(-1));
+        let mut ended = ran(ended, self.output.clone());
         ended.stderr = self.said();
         ended
     }
@@ -118,15 +125,30 @@ impl Drop for Proxy {
     }
 }
 
-fn listen(stderr: ChildStderr, heard: &Mutex<String>) {
+fn listen(stderr: ChildStderr, said: &Said) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        let mut heard = heard.lock().unwrap();
-        heard.push_str(&line);
-        heard.push('\n');
+        let mut text = said.text.lock().unwrap();
+        text.push_str(&line);
+        text.push('\n');
+        said.changed.notify_all();
     }
 }
 
-/// Looks again and again until there is a value.
+/// Waits until the process has ended; one that does not is killed, and that is a failure.
+pub fn await_end(child: Child) -> Output {
+    let pid = Pid::from_child(&child);
+    let (tell, told) = channel();
+    let waiting = std::thread::spawn(move || tell.send(child.wait_with_output()));
+    let ended = told.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+        // Nobody has waited for it yet, so the id is still its own.
+        let _ = kill_process(pid, Signal::KILL);
+        panic!("waited in vain for the end of process {pid:?}")
+    });
+    waiting.join().unwrap().unwrap();
+    ended.unwrap()
+}
+
+/// Looks again and again until there is a value: for files and other processes' states, which tell nobody that they changed.
 pub fn await_value<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
