@@ -117,8 +117,7 @@ struct CapturedTenant<'a> {
 
 impl Output<'_> {
     fn write(&mut self, key: Key, event: Event, report: &mut CaptureReport) -> Result<(), CaptureError> {
-        let t_us = u64::try_from(key.time_us - self.started_us).unwrap_or(0);
-        let session = key.session;
+        let (t_us, session) = (self.t_us(key), key.session);
         let record = match event {
             Event::Open(opening) => Record::Open(Open {
                 t_us,
@@ -200,8 +199,7 @@ impl Output<'_> {
             portal,
             parameters: parameters.iter(),
         });
-        let t_us = u64::try_from(key.time_us - self.started_us).unwrap_or(0);
-        let (session, sequence) = (key.session, stored.sequence);
+        let (t_us, session, sequence) = (self.t_us(key), key.session, stored.sequence);
         self.writer.write_plain(PlainRequest { t_us, session, sequence, tenant, sql, execute, total_us, sqlstate, at })
     }
 
@@ -263,6 +261,11 @@ impl Output<'_> {
                 return Ok(WireMessage::Raw { tag: char::from(*tag), body: STANDARD.encode(body) });
             }
         }))
+    }
+
+    /// Microseconds since the workload's start.
+    fn t_us(&self, key: Key) -> u64 {
+        u64::try_from(key.time_us - self.started_us).unwrap_or(0)
     }
 
     /// The workload's number of a tenant, whose line is written before its first request.

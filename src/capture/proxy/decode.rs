@@ -19,6 +19,9 @@ use super::journal::{self, Entry, JournalReader, What};
 use crate::tenant::{Mapping, Rules};
 use crate::workload::record::{Skipped, Source};
 
+/// The end of the year 9999, the last that a workload can name. What a journal says of a moment may be any number.
+const TIME_US_MAX: i64 = 253_402_300_799_999_999;
+
 /// What to make of a journal.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
@@ -137,6 +140,7 @@ impl Holding for Connection {
 impl Reading {
     fn take(&mut self, entry: Entry<&mut [u8]>) -> io::Result<()> {
         let Entry { connection: id, time_us, what } = entry;
+        let time_us = time_us.clamp(0, TIME_US_MAX);
         self.entries += 1;
         let at = (0, self.entries);
         match what {
