@@ -5,6 +5,9 @@
 //! (in DIRECTORY, where there is one), and prints of each stage the best of some interleaved rounds (3). A ratio is the
 //! rate of the stage over that of counting newlines, by the wall clock and by CPU time; the CPU time is that of all
 //! threads. Beyond that: peak resident memory, and bytes that were written to temporary files.
+//!
+//! `PGREHEARSE_BENCH_BESIDE='COMMAND {log} {out}'` lets another tool take its turn in each round: its wall time is that of
+//! the whole command. A log that it refuses is said and left out.
 
 #![allow(missing_docs)]
 
@@ -43,13 +46,23 @@ fn main() {
             let name = format!("{} {protocol_name}", format.name());
             let log = directory.path().join("server.log");
             let bytes = write_log(&log, protocol, format, megabytes * 1_000_000);
-            show(&name, bytes, &measured(format, &log, rounds));
+            let beside = std::env::var("PGREHEARSE_BENCH_BESIDE").ok();
+            let mut beside_wall_s = None::<f64>;
+            let measured = measured(format, &log, rounds, || {
+                let wall_s = beside.as_ref().and_then(|command| measure::beside(command, &log));
+                beside_wall_s = beside_wall_s.into_iter().chain(wall_s).reduce(f64::min);
+            });
+            show(&name, bytes, &measured);
+            if let Some(wall_s) = beside_wall_s {
+                show_beside(&name, bytes, wall_s, &measured);
+            }
         }
     }
 }
 
-/// The best of each stage; the stages take turns, so that what else the machine does hits all of them.
-fn measured(format: Format, log: &Path, rounds: u64) -> [(Stage, Figures); 3] {
+/// The best of each stage; the stages take turns, and another tool with them, so that what else the machine does hits all
+/// of them.
+fn measured(format: Format, log: &Path, rounds: u64, mut beside: impl FnMut()) -> [(Stage, Figures); 3] {
     let mut best = Stage::ALL.map(|stage| (stage, Figures::default()));
     for round in 0..rounds {
         for (stage, best) in &mut best {
@@ -58,6 +71,7 @@ fn measured(format: Format, log: &Path, rounds: u64) -> [(Stage, Figures); 3] {
             let cpu_s = if round == 0 { figures.cpu_s } else { best.cpu_s.min(figures.cpu_s) };
             *best = Figures { wall_s, cpu_s, peak_mib: best.peak_mib.max(figures.peak_mib), ..figures };
         }
+        beside();
     }
     best
 }
@@ -79,6 +93,18 @@ fn show(log: &str, bytes: u64, measured: &[(Stage, Figures); 3]) {
             figures.found,
         );
     }
+}
+
+/// What the other tool did, and how many times as fast our stages were.
+fn show_beside(log: &str, bytes: u64, wall_s: f64, measured: &[(Stage, Figures); 3]) {
+    let [_, (_, assemble), (_, capture)] = measured;
+    println!(
+        "{log:<16} {:<9} {:>8.0} {wall_s:>8.3}   assemble {:.2} times as fast, capture {:.2} times",
+        "beside",
+        bytes as f64 / 1e6 / wall_s,
+        wall_s / assemble.wall_s,
+        wall_s / capture.wall_s,
+    );
 }
 
 /// Writes a log of about this size; gives its size.

@@ -67,6 +67,24 @@ pub fn in_a_child(stage: Stage, format: Format, log: &Path) -> Figures {
     Figures { wall_s, cpu_s, peak_mib, found, workload_bytes, temporary_bytes }
 }
 
+/// Runs another tool's command over the log and gives its wall time in seconds; none where it refuses the log.
+pub fn beside(command: &str, log: &Path) -> Option<f64> {
+    let out = log.with_extension("beside");
+    let place = |word: &str| word.replace("{log}", &log.to_string_lossy()).replace("{out}", &out.to_string_lossy());
+    let mut words = command.split_ascii_whitespace().map(place);
+    let wall = Instant::now();
+    let output = Command::new(words.next()?).args(words).output().expect("the command beside can be started");
+    let wall_s = wall.elapsed().as_secs_f64();
+    let _ = std::fs::remove_file(&out);
+    match output.status.success() {
+        true => Some(wall_s),
+        false => {
+            println!("beside: {}", String::from_utf8_lossy(&output.stderr).trim());
+            None
+        }
+    }
+}
+
 /// What the child does: runs the stage and prints its figures.
 pub fn child(stage: &str, format: &str, log: &Path) {
     let stage = Stage::ALL.into_iter().find(|known| known.name() == stage).expect("a stage");

@@ -138,7 +138,7 @@ pub fn take(assembler: &mut Assembler, found: Found<'_>) -> Result<(), CaptureEr
     match found {
         Found::Entry { entry, zone_unknown } => {
             assembler.tally().unknown_zone += u64::from(zone_unknown);
-            assembler.push(&entry).map_err(|source| CaptureError::Temporary { source })?;
+            assembler.push(entry).map_err(|source| CaptureError::Temporary { source })?;
         }
         Found::Skipped(reason, at) => assembler.tally().skip(reason, at),
         Found::SqlStateInferred { is_known: true } => assembler.tally().inferred_sqlstates += 1,

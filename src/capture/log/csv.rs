@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr_iter};
 
 use super::decoder::RECORD_BYTES_MAX;
-use super::scan::{find, find_either};
+use super::marks::Marks;
 
 /// The columns of a csvlog: up to PostgreSQL 8.4, 9.0 to 12, 13, and 14 to 18.
 pub const COLUMNS: [usize; 4] = [22, 23, 24, 26];
@@ -104,12 +104,13 @@ pub fn cut(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut Fiel
         None if !at_end => return Cut::NeedMore,
         _ => return foreign(bytes, at_end),
     }
+    let mut marks = Marks::of(bytes);
     let mut at = 0;
     loop {
         let extent = match bytes.get(at) {
             Some(b',') => Some((Extent { start: at, end: at, doubled_quotes: false }, at)),
-            Some(b'"') => quoted(bytes, at + 1),
-            _ => bare(bytes, at),
+            Some(b'"') => quoted(bytes, &mut marks, at + 1),
+            _ => bare(bytes, &mut marks, at),
         };
         let Some((extent, after)) = extent else {
             return unfinished(bytes, at_end, columns, fields, at);
@@ -117,11 +118,11 @@ pub fn cut(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut Fiel
         fields.push(extent);
         match bytes.get(after) {
             Some(b',') if fields.count < COLUMNS[3] => at = after + 1,
-            Some(b'\n') => return finished(bytes, after + 1, at_end, fields),
+            Some(b'\n') => return finished(bytes, &mut marks, after + 1, at_end, fields),
             Some(b'\r') => match bytes.get(after + 1) {
                 Some(b'\n') => {
                     fields.carriage_returns = true;
-                    return finished(bytes, after + 2, at_end, fields);
+                    return finished(bytes, &mut marks, after + 2, at_end, fields);
                 }
                 None => return unfinished(bytes, at_end, columns, fields, bytes.len()),
                 Some(_) => return foreign(bytes, at_end),
@@ -133,11 +134,11 @@ pub fn cut(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut Fiel
 }
 
 /// A quoted field whose text starts at `start`, and the position behind its closing quote.
-fn quoted(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
+fn quoted(bytes: &[u8], marks: &mut Marks<'_>, start: usize) -> Option<(Extent, usize)> {
     let mut doubled_quotes = false;
     let mut at = start;
     loop {
-        let quote = at + find(bytes.get(at..)?, b'"')?;
+        let quote = marks.quote(at)?;
         if bytes.get(quote + 1) != Some(&b'"') {
             return Some((Extent { start, end: quote, doubled_quotes }, quote + 1));
         }
@@ -147,15 +148,15 @@ fn quoted(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
 }
 
 /// A field without quotes, which ends before a comma or a line end.
-fn bare(bytes: &[u8], start: usize) -> Option<(Extent, usize)> {
-    let end = start + find_either(&bytes[start..], b',', b'\n')?;
+fn bare(bytes: &[u8], marks: &mut Marks<'_>, start: usize) -> Option<(Extent, usize)> {
+    let end = marks.comma_or_feed(start)?;
     let end = if bytes[end] == b'\n' && end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
     Some((Extent { start, end, doubled_quotes: false }, end))
 }
 
-fn finished(bytes: &[u8], length: usize, at_end: bool, fields: &Fields) -> Cut {
+fn finished(bytes: &[u8], marks: &mut Marks<'_>, length: usize, at_end: bool, fields: &Fields) -> Cut {
     if COLUMNS.contains(&fields.count()) {
-        Cut::Record { length, lines: lines(&bytes[..length]) }
+        Cut::Record { length, lines: marks.feeds_before(length) }
     } else {
         foreign(bytes, at_end)
     }

@@ -53,21 +53,25 @@ impl Decoder for CsvLog {
         give: &mut Give<'_>,
     ) -> Result<Taken, CaptureError> {
         let found = cut(bytes, at_end, self.columns, &mut self.fields);
-        let (taken, found) = match found {
-            Cut::NeedMore => return Ok(Taken::NOTHING),
+        match found {
+            Cut::NeedMore => Ok(Taken::NOTHING),
             Cut::Record { length, lines } => {
                 self.columns = Some(self.fields.count());
-                let decoded = decode(&bytes[..length], &self.fields, at, &mut self.clock, &mut learned.zones);
-                let found = decoded.map(|Decoded { entry, zone_unknown }| Found::Entry { entry, zone_unknown });
-                (Taken { bytes: length, lines }, found.unwrap_or(Found::Skipped(Reason::ForeignLine, at)))
+                match decode(&bytes[..length], &self.fields, at, &mut self.clock, &mut learned.zones) {
+                    Some(Decoded { entry, zone_unknown }) => give(Found::Entry { entry: &entry, zone_unknown })?,
+                    None => give(Found::Skipped(Reason::ForeignLine, at))?,
+                }
+                Ok(Taken { bytes: length, lines })
             }
-            Cut::Foreign { length } => (Taken { bytes: length, lines: 1 }, Found::Skipped(Reason::ForeignLine, at)),
+            Cut::Foreign { length } => {
+                give(Found::Skipped(Reason::ForeignLine, at))?;
+                Ok(Taken { bytes: length, lines: 1 })
+            }
             Cut::Truncated { length, lines } => {
-                (Taken { bytes: length, lines }, Found::Skipped(Reason::TruncatedRecord, at))
+                give(Found::Skipped(Reason::TruncatedRecord, at))?;
+                Ok(Taken { bytes: length, lines })
             }
-        };
-        give(found)?;
-        Ok(taken)
+        }
     }
 }
 

@@ -20,12 +20,10 @@ pub struct Learned {
 }
 
 /// Something found in a log.
-// An entry is borrowed and given away at once; a box for each would cost more than the space.
-#[allow(clippy::large_enum_variant)]
 pub enum Found<'a> {
     /// An entry, and whether its time zone is one that nothing tells the offset of.
     Entry {
-        entry: LogEntry<'a>,
+        entry: &'a LogEntry<'a>,
         zone_unknown: bool,
     },
     Skipped(Reason, Position),

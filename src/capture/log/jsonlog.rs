@@ -53,7 +53,10 @@ impl JsonLines {
         give: &mut Give<'_>,
     ) -> Result<(), CaptureError> {
         let Some(prefix) = self.prefix.as_ref().filter(|_| is_envelope(&row)) else {
-            return give(entry(row, at, learned).unwrap_or(Found::Skipped(Reason::ForeignLine, at)));
+            return match entry(row, at, learned) {
+                Some((entry, zone_unknown)) => give(Found::Entry { entry: &entry, zone_unknown }),
+                None => give(Found::Skipped(Reason::ForeignLine, at)),
+            };
         };
         let time_us = rfc3339_us(&row.timestamp.0).or_else(|| rfc3339_us(&row.time.0));
         let piece = Piece {
@@ -89,8 +92,8 @@ fn local_time(text: &Text<'_>, learned: &mut Learned) -> Option<(i64, bool)> {
     Some(learned.zones.epoch_us(LogTime::parse(&text.0)?))
 }
 
-/// The entry of a row; none where a field that every server fills is not there.
-fn entry<'a>(row: Row<'a>, at: Position, learned: &mut Learned) -> Option<Found<'a>> {
+/// The entry of a row, and whether its time zone is unknown; none where a field that every server fills is not there.
+fn entry<'a>(row: Row<'a>, at: Position, learned: &mut Learned) -> Option<(LogEntry<'a>, bool)> {
     let severity = Severity::parse(&row.error_severity.0)?;
     let session = SessionKey::parse(&row.session_id.0).or_else(|| session_in(&row.prefix.0));
     if let (Some(started), Some(session)) = (LogTime::parse(&row.session_start.0), session) {
@@ -134,7 +137,7 @@ fn entry<'a>(row: Row<'a>, at: Position, learned: &mut Learned) -> Option<Found<
         context: row.context.0,
         query: row.statement.0,
     };
-    Some(Found::Entry { entry, zone_unknown })
+    Some((entry, zone_unknown))
 }
 
 /// The session id in a prefix such as `2026-11-22 15:09:15 UTC-6009c305.5ce-`.

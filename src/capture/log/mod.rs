@@ -25,6 +25,7 @@ mod json_row;
 mod jsonlog;
 mod line_prefix;
 mod lines;
+mod marks;
 mod message;
 mod objects;
 mod other_kind;

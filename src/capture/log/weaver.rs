@@ -335,7 +335,7 @@ impl Waiting {
             context,
             query: text(&self.query),
         };
-        give(Found::Entry { entry, zone_unknown: self.zone_unknown })
+        give(Found::Entry { entry: &entry, zone_unknown: self.zone_unknown })
     }
 }
 
