@@ -16,7 +16,7 @@ use zstd::stream::raw::CParameter;
 use crate::words::limits::WORKLOAD_FRAME_BYTES;
 
 /// Level 12 makes a file a fifth smaller; at this level compressing is up to a third of a capture's work already.
-const COMPRESSION_LEVEL: i32 = 3;
+const COMPRESSION_LEVEL: i32 = 1;
 
 /// Frames being compressed at one time, beside the one that fills.
 const COMPRESSING_MAX: usize = 2;

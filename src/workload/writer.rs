@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustc_hash::{FxHashMap, FxHashSet};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
 
 use super::error::{LineFault, WriteError};
 use super::marks::{KnownMarks, Marks};
@@ -37,20 +37,22 @@ pub struct Writer {
 struct Texts {
     ids: FxHashMap<u128, u32>,
     bytes: usize,
-    hasher: Xxh3,
+    seed: u64,
 }
 
 impl Texts {
     fn new() -> Self {
-        let seed = RandomState::new().hash_one(0);
-        Self { ids: FxHashMap::default(), bytes: 0, hasher: Xxh3::with_seed(seed) }
+        Self { ids: FxHashMap::default(), bytes: 0, seed: RandomState::new().hash_one(0) }
     }
 
-    fn key(&mut self, bytes: &[u8], parameter_types: &[u32]) -> u128 {
-        self.hasher.reset();
-        self.hasher.update(bytes);
-        parameter_types.iter().for_each(|oid| self.hasher.update(&oid.to_be_bytes()));
-        self.hasher.digest128()
+    fn key(&self, bytes: &[u8], parameter_types: &[u32]) -> u128 {
+        if parameter_types.is_empty() {
+            return xxh3_128_with_seed(bytes, self.seed);
+        }
+        let mut hasher = Xxh3::with_seed(self.seed);
+        hasher.update(bytes);
+        parameter_types.iter().for_each(|oid| hasher.update(&oid.to_be_bytes()));
+        hasher.digest128()
     }
 }
 

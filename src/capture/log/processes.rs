@@ -3,8 +3,9 @@
 //! Takes what each line tells of its process and gives the key of its session: a process id that connects anew, or that
 //! serves another user or database, is another session. Must not know the form of lines.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::entry::SessionKey;
 use super::message::Message;
@@ -15,7 +16,7 @@ const PROCESSES_MAX: usize = 1 << 20;
 /// The processes of a log.
 #[derive(Debug, Default)]
 pub struct Processes {
-    known: HashMap<u32, Process>,
+    known: FxHashMap<u32, Process>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,7 +69,7 @@ fn hash_of((user, database): (&[u8], &[u8])) -> u64 {
     if user.is_empty() || database.is_empty() {
         return 0;
     }
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     (user, database).hash(&mut hasher);
     hasher.finish().max(1)
 }
