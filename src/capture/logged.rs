@@ -8,10 +8,21 @@ use super::compact::{
     put_bytes, put_number, put_optional, take_byte, take_bytes, take_number, take_optional, take_u32,
 };
 use super::event::{Execute, Outcome, PossibleCut, Request, Sent, Value};
+use crate::words::class::StatementClass;
+use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
+use crate::workload::{KnownMarks, Marks};
 
-/// The first byte of the compact form; events have others.
-pub const TAG: u8 = b'l';
+/// The first byte of the compact form where the text has a number; events have others.
+pub const NUMBERED_TAG: u8 = b'l';
+
+/// The first byte where the request holds its text: then follow the text's marks, if they are known yet.
+pub const TAG: u8 = b'L';
+
+/// A class, or that the marks are not known, and a fingerprint.
+const MARKS_BYTES: usize = 9;
+
+const UNMARKED: u8 = u8::MAX;
 
 /// A request that borrows its texts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,21 +138,29 @@ pub struct StoredRequest<'a> {
     pub sequence: u64,
     /// Index into the capture's tenants.
     pub tenant: Option<u32>,
+    /// Of a text without a number, once they were found out.
+    pub marks: Option<Marks>,
     pub request: LoggedRequest<'a>,
 }
 
 impl<'a> StoredRequest<'a> {
     /// The whole request; `texts` knows the text of its number.
     pub fn to_request(self, texts: &'a super::texts::Texts) -> Request {
-        let Self { sequence, tenant, mut request } = self;
+        let Self { sequence, tenant, mut request, .. } = self;
         request.sql.bytes = request.sql.id.and_then(|id| texts.get(id)).unwrap_or(request.sql.bytes);
         Request { sequence, tenant, ..request.to_request() }
     }
 
     /// Appends the compact form.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let Self { sequence, tenant, request } = self;
-        out.push(TAG);
+        let Self { sequence, tenant, marks, request } = self;
+        match request.sql.id {
+            Some(_) => out.push(NUMBERED_TAG),
+            None => {
+                out.push(TAG);
+                out.extend_from_slice(&stored_marks(*marks));
+            }
+        }
         put_number(out, *sequence);
         put_optional(out, tenant.map(u64::from));
         put_number(out, u64::from(request.at.0));
@@ -171,9 +190,15 @@ impl<'a> StoredRequest<'a> {
     /// Reads what `encode` wrote; none if the bytes are not that.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
-        if take_byte(&mut rest)? != TAG {
-            return None;
-        }
+        let marks = match take_byte(&mut rest)? {
+            NUMBERED_TAG => None,
+            TAG => {
+                let (stored, after) = rest.split_first_chunk()?;
+                rest = after;
+                marks_in(stored)
+            }
+            _ => return None,
+        };
         let rest = &mut rest;
         let sequence = take_number(rest)?;
         let tenant = take_optional(rest)?.map(u32::try_from).transpose().ok()?;
@@ -197,8 +222,32 @@ impl<'a> StoredRequest<'a> {
             }
         };
         let request = LoggedRequest { sql, execute, total_us, sqlstate, possible_cut, at };
-        Some(Self { sequence, tenant, request })
+        Some(Self { sequence, tenant, marks, request })
     }
+}
+
+/// Finds out the marks of a stored request's own text, and stores them with it. What is no such request stays as it is.
+pub fn mark(stored: &mut [u8], known: &mut KnownMarks) {
+    if stored.first() != Some(&TAG) {
+        return;
+    }
+    let Some(marks) = StoredRequest::decode(stored).map(|stored| known.of(stored.request.sql.bytes)) else { return };
+    stored[1..=MARKS_BYTES].copy_from_slice(&stored_marks(Some(marks)));
+}
+
+fn stored_marks(marks: Option<Marks>) -> [u8; MARKS_BYTES] {
+    let mut stored = [UNMARKED; MARKS_BYTES];
+    if let Some(Marks { fingerprint, class }) = marks {
+        stored[0] = class as u8;
+        stored[1..].copy_from_slice(&fingerprint.0.to_le_bytes());
+    }
+    stored
+}
+
+fn marks_in(stored: &[u8; MARKS_BYTES]) -> Option<Marks> {
+    let (class, fingerprint) = stored.split_first_chunk::<1>()?;
+    let class = *StatementClass::ALL.get(usize::from(class[0]))?;
+    Some(Marks { fingerprint: Fingerprint(u64::from_le_bytes(fingerprint.try_into().ok()?)), class })
 }
 
 #[cfg(test)]
@@ -216,11 +265,12 @@ mod tests {
             total_us in any::<Option<u32>>(),
             tenant in any::<Option<u32>>(),
             kept_bytes in any::<Option<u64>>(),
+            id in any::<Option<u32>>(),
         ) {
             let mut list = Values::default();
             values.iter().flatten().for_each(|value| list.push(value.as_deref()));
             let request = LoggedRequest {
-                sql: Sql { id: None, bytes: &sql },
+                sql: Sql { id, bytes: if id.is_none() { &sql } else { b"" } },
                 execute: values.as_ref().map(|_| LoggedExecute {
                     statement: b"S_1",
                     portal: b"",
@@ -231,10 +281,14 @@ mod tests {
                 possible_cut: kept_bytes.map(|kept_bytes| PossibleCut { evidence: 7, kept_bytes }),
                 at: (3, 1 << 40),
             };
-            let stored = StoredRequest { sequence: 9, tenant, request };
+            let stored = StoredRequest { sequence: 9, tenant, marks: None, request };
             let mut bytes = Vec::new();
             stored.encode(&mut bytes);
             prop_assert_eq!(StoredRequest::decode(&bytes), Some(stored));
+            let marks = id.is_none().then(|| Marks::of(&sql));
+            let mut marked = bytes.clone();
+            mark(&mut marked, &mut KnownMarks::default());
+            prop_assert_eq!(StoredRequest::decode(&marked), Some(StoredRequest { marks, ..stored }));
             for end in 0..bytes.len() {
                 // What was cut is never more than it was.
                 StoredRequest::decode(&bytes[..end]);

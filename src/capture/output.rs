@@ -174,7 +174,7 @@ impl Output<'_> {
     fn logged(&mut self, key: Key, tenant: Option<u32>, stored: &StoredRequest<'_>) -> Result<(), WriteError> {
         let LoggedRequest { sql, execute, total_us, sqlstate, at, .. } = stored.request;
         let sql = match sql.id {
-            None => self.writer.plain_sql(sql.bytes)?,
+            None => self.writer.plain_sql(sql.bytes, stored.marks)?,
             Some(id) => {
                 let text = self.texts.get(id).unwrap_or_default();
                 if self.known.len() <= id as usize {
@@ -182,7 +182,7 @@ impl Output<'_> {
                 }
                 let known = match self.known[id as usize] {
                     Some(known) => known,
-                    None => match self.writer.plain_sql(text)? {
+                    None => match self.writer.plain_sql(text, None)? {
                         PlainSql::Id(id) => KnownText::Id(id),
                         PlainSql::Inline { marks, .. } => KnownText::Inline(marks),
                     },

@@ -39,6 +39,13 @@ impl Memory {
         self.bytes.len() + self.index.len() * size_of::<Place>()
     }
 
+    /// Does something to every event's compact form, which keeps its length.
+    pub fn for_each(&mut self, change: &mut dyn FnMut(&mut [u8])) {
+        for Place { start, length, .. } in &self.index {
+            change(&mut self.bytes[*start..start + length]);
+        }
+    }
+
     pub fn sorted(mut self) -> Self {
         self.index.sort_unstable();
         self

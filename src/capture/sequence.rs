@@ -198,7 +198,7 @@ impl Sequence {
         out.counts.without_tenant += u64::from(tenant.is_none());
         out.counts.take_logged(request);
         let key = Key { time_us: place.time_us, session: self.session(out), order: place.order };
-        let stored = StoredRequest { sequence: place.sequence, tenant, request: *request };
+        let stored = StoredRequest { sequence: place.sequence, tenant, marks: None, request: *request };
         out.sorter.push_with(key, |bytes| stored.encode(bytes))
     }
 

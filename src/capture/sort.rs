@@ -22,10 +22,14 @@ const MEMORY_BYTES: usize = 16 << 20;
 /// Runs of one size that are merged into the next size, so that open files stay few however long the log is.
 const FAN_IN: usize = 32;
 
+/// Something to be done to every event while it waits for its order.
+pub type Prepare = Box<dyn FnMut(&mut [u8]) + Send>;
+
 /// Takes events in any order.
-#[derive(Debug)]
 pub struct Sorter {
     directory: PathBuf,
+    /// With the memory that is being written, while one is.
+    prepare: Option<Prepare>,
     memory_bytes: usize,
     memory: Memory,
     /// The run that is being written.
@@ -42,9 +46,16 @@ impl Sorter {
         Self::with_memory(directory, MEMORY_BYTES)
     }
 
+    /// Has the compact form of events prepared by the thread that writes them: all but those of the last memory, which no
+    /// thread writes.
+    pub fn preparing(self, prepare: Prepare) -> Self {
+        Self { prepare: Some(prepare), ..self }
+    }
+
     fn with_memory(directory: &Path, memory_bytes: usize) -> Self {
         Self {
             directory: directory.to_owned(),
+            prepare: None,
             memory_bytes,
             memory: Memory::default(),
             spilling: Spilling(None),
@@ -83,7 +94,7 @@ impl Sorter {
     /// # Errors
     /// A temporary file cannot be read.
     pub fn finish(mut self) -> io::Result<Sorted> {
-        if let Some((run, _)) = self.spilling.wait()? {
+        if let Some(Written { run, .. }) = self.spilling.wait()? {
             self.keep(0, run)?;
         }
         let mut sources = vec![Source::Memory(std::mem::take(&mut self.memory).sorted())];
@@ -95,18 +106,28 @@ impl Sorter {
 
     /// Has the events in memory written as a run, once the one before is.
     fn spill(&mut self) -> io::Result<()> {
-        let written = self.spilling.wait()?;
-        let (run, memory) = written.map_or((None, Memory::default()), |(run, memory)| (Some(run), memory));
-        let full = std::mem::replace(&mut self.memory, memory);
+        let (run, memory) = match self.spilling.wait()? {
+            Some(Written { run, memory, prepare }) => {
+                self.prepare = prepare;
+                (Some(run), memory)
+            }
+            None => (None, Memory::default()),
+        };
+        let mut full = std::mem::replace(&mut self.memory, memory);
+        let mut prepare = self.prepare.take();
         let file = tempfile::tempfile_in(&self.directory)?;
         self.spilling.begin(move || {
+            if let Some(prepare) = &mut prepare {
+                full.for_each(prepare);
+            }
             let mut sorted = full.sorted();
             let mut out = BufWriter::with_capacity(256 << 10, file);
             while let Some((key, bytes)) = sorted.next() {
                 write_event(&mut out, key, bytes)?;
             }
             sorted.clear();
-            Ok((out.into_inner().map_err(io::IntoInnerError::into_error)?, sorted))
+            let run = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            Ok(Written { run, memory: sorted, prepare })
         })?;
         match run {
             Some(run) => self.keep(0, run),
@@ -134,20 +155,23 @@ impl Sorter {
     }
 }
 
-/// A run, and the memory that it was written from, to be used again.
-type Spilled = io::Result<(File, Memory)>;
+/// A run, and what it was written from and with, to be used again.
+struct Written {
+    run: File,
+    memory: Memory,
+    prepare: Option<Prepare>,
+}
 
 /// The thread that writes a run, if there is one. It is awaited in any case.
-#[derive(Debug)]
-struct Spilling(Option<JoinHandle<Spilled>>);
+struct Spilling(Option<JoinHandle<io::Result<Written>>>);
 
 impl Spilling {
-    fn begin(&mut self, write: impl FnOnce() -> Spilled + Send + 'static) -> io::Result<()> {
+    fn begin(&mut self, write: impl FnOnce() -> io::Result<Written> + Send + 'static) -> io::Result<()> {
         self.0 = Some(std::thread::Builder::new().name("sort".to_owned()).spawn(write)?);
         Ok(())
     }
 
-    fn wait(&mut self) -> io::Result<Option<(File, Memory)>> {
+    fn wait(&mut self) -> io::Result<Option<Written>> {
         let Some(thread) = self.0.take() else { return Ok(None) };
         thread.join().map_err(|_| io::Error::other("the thread that sorts events has panicked"))?.map(Some)
     }

@@ -31,19 +31,21 @@ impl Marks {
 
 /// The marks of the shapes that came before, by 128 bits of hash under a seed of this process, so that nobody can write two
 /// shapes that meet.
-pub(super) struct KnownMarks {
+pub struct KnownMarks {
     by_shape: FxHashMap<u128, Marks>,
     shape: Vec<u8>,
     seed: u64,
 }
 
-impl KnownMarks {
-    pub(super) fn new() -> Self {
+impl Default for KnownMarks {
+    fn default() -> Self {
         Self { by_shape: FxHashMap::default(), shape: Vec::new(), seed: RandomState::new().hash_one(0) }
     }
+}
 
+impl KnownMarks {
     /// The marks of a text.
-    pub(super) fn of(&mut self, text: &[u8]) -> Marks {
+    pub fn of(&mut self, text: &[u8]) -> Marks {
         self.shape.clear();
         if !sql::shape(text, &mut self.shape) {
             return Marks::of(text);

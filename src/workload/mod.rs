@@ -20,7 +20,7 @@ pub use executed::Executed;
 pub use info::{Info, NamedCount, Shown, StatementInfo, TenantInfo, summarize};
 pub use input::{Input, Observer, sha256_of_file};
 pub use live::{Statement, StatementText};
-pub use marks::Marks;
+pub use marks::{KnownMarks, Marks};
 pub use plain::{PlainExecute, PlainRequest, PlainSql};
 pub use reader::Reader;
 pub use salvage::{SalvageError, Salvaged, salvage};

@@ -144,16 +144,15 @@ fn push_member(line: &mut Vec<u8>, start: &[u8], number: u64) {
 }
 
 fn push_number(line: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
+    let length = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    let start = line.len();
+    // Twenty bytes at once and none too many kept: cheaper than a copy of a length that varies.
+    line.extend_from_slice(&[b'0'; 20]);
+    for digit in line[start..start + length].iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
         number /= 10;
-        if number == 0 {
-            return line.extend_from_slice(&digits[at..]);
-        }
     }
+    line.truncate(start + length);
 }
 
 const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";

@@ -67,7 +67,7 @@ impl Writer {
             output,
             line: Vec::new(),
             texts: Texts::new(),
-            marks: KnownMarks::new(),
+            marks: KnownMarks::default(),
             tenants: FxHashSet::default(),
             open_sessions: FxHashSet::default(),
             previous_us: 0,
@@ -115,16 +115,16 @@ impl Writer {
         Ok(SqlRef::Inline(Box::new(InlineSql { text: text_of(bytes), fingerprint, class, parameter_types })))
     }
 
-    /// As [`Writer::sql_ref_of_bytes`], for a plain request.
+    /// As [`Writer::sql_ref_of_bytes`], for a plain request; `marks` are those of the text, where they are known already.
     ///
     /// # Errors
     /// As [`Writer::sql_ref`].
-    pub fn plain_sql<'a>(&mut self, text: &'a [u8]) -> Result<PlainSql<'a>, WriteError> {
+    pub fn plain_sql<'a>(&mut self, text: &'a [u8], marks: Option<Marks>) -> Result<PlainSql<'a>, WriteError> {
         let key = self.texts.key(text, &[]);
         if let Some(id) = self.texts.ids.get(&key) {
             return Ok(PlainSql::Id(*id));
         }
-        let marks = self.marks.of(text);
+        let marks = marks.unwrap_or_else(|| self.marks.of(text));
         Ok(self.define(key, text, &[], marks)?.map_or(PlainSql::Inline { text, marks }, PlainSql::Id))
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::destination;
 use super::super::error::CaptureError;
+use super::super::logged;
 use super::super::output::{self, Naming};
 use super::super::report::CaptureReport;
 use super::super::sort::Sorter;
@@ -19,6 +20,7 @@ use super::line_prefix::LinePrefix;
 use super::source::{self, Journey, look_at};
 use super::tally::{Reason, Tally};
 use crate::tenant::{Mapping, Rules};
+use crate::workload::KnownMarks;
 use crate::workload::record::Source;
 
 /// What to capture.
@@ -54,7 +56,9 @@ pub fn capture(options: &CaptureOptions, mut progress: impl FnMut(Progress)) -> 
     let inputs = look_at(&options.inputs, options.format, options.prefix.as_ref())?;
     destination::check(&options.output, &options.inputs)?;
     let total_bytes = inputs.iter().map(source::Source::size_bytes).sum();
-    let sorter = Sorter::new(destination::directory_of(&options.output));
+    let mut known = KnownMarks::default();
+    let sorter = Sorter::new(destination::directory_of(&options.output))
+        .preparing(Box::new(move |stored| logged::mark(stored, &mut known)));
     let assembler = Assembler::new(options.tenant_rules.clone(), sorter);
     let mut reading = Reading::new(assembler, destination::directory_of(&options.output), By::Thread);
     for (at, input) in inputs.iter().enumerate() {

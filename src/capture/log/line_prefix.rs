@@ -158,8 +158,10 @@ impl LinePrefix {
             Some(Part::SessionOnly) => {
                 let before = *header;
                 self.read_from(part + 1, line, at, header, tries).or_else(|| {
-                    *header = Header { without_session: true, ..before };
-                    label(rest)
+                    *header = before;
+                    let found = label(rest);
+                    header.without_session = found.is_some();
+                    found
                 })
             }
             Some(Part::Escape { letter, padded: false }) => {
@@ -168,7 +170,7 @@ impl LinePrefix {
                     set(header, *letter, &rest[..end])?;
                     return self.read_from(part + 1, line, at + end, header, tries);
                 }
-                let before = *header;
+                // What a try leaves in the header, the next one writes over: both read the same parts.
                 loop {
                     *tries += 1;
                     if *tries > TRIES_MAX {
@@ -179,7 +181,6 @@ impl LinePrefix {
                     if found.is_some() {
                         return found;
                     }
-                    *header = before;
                     end = self.next_end(part, *letter, rest, end)?;
                 }
             }
