@@ -3,7 +3,7 @@
 //! Must not know what the events mean, or how many runs there are.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 
 use super::event::Key;
 
@@ -99,9 +99,17 @@ impl RunReader {
     /// The file cannot be read.
     pub fn take(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         if let Some((_, length)) = self.head.take() {
-            let start = out.len();
-            out.resize(start + length, 0);
-            self.file.read_exact(&mut out[start..])?;
+            match self.file.buffer().get(..length) {
+                Some(bytes) => {
+                    out.extend_from_slice(bytes);
+                    self.file.consume(length);
+                }
+                None => {
+                    let start = out.len();
+                    out.resize(start + length, 0);
+                    self.file.read_exact(&mut out[start..])?;
+                }
+            }
             self.head = read_head(&mut self.file)?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use super::entry::{SessionKey, Severity};
 use super::scan::find;
-use super::timestamp::LogTime;
+use super::timestamp::{Clock, LogTime};
 use crate::words::sqlstate::SqlState;
 
 /// Ends of values that are tried for one line: many values with many possible ends make more ways than are worth it.
@@ -80,6 +80,13 @@ pub struct Line<'a> {
     pub text: &'a [u8],
 }
 
+/// An attempt to take a line apart.
+struct Attempt<'c> {
+    /// Ends of values that were tried.
+    tries: usize,
+    clock: &'c mut Clock,
+}
+
 impl LinePrefix {
     /// Reads the setting's text.
     ///
@@ -133,8 +140,13 @@ impl LinePrefix {
 
     /// Takes a line apart; none where it does not start with this prefix and a severity.
     pub fn read<'a>(&self, line: &'a [u8]) -> Option<Line<'a>> {
+        self.read_with(&mut Clock::default(), line)
+    }
+
+    /// As [`LinePrefix::read`], with the clock of the lines before.
+    pub fn read_with<'a>(&self, clock: &mut Clock, line: &'a [u8]) -> Option<Line<'a>> {
         let mut header = Header::default();
-        let (label, text) = self.read_from(0, line, 0, &mut header, &mut 0)?;
+        let (label, text) = self.read_from(0, line, 0, &mut header, &mut Attempt { tries: 0, clock })?;
         Some(Line { header, label, text })
     }
 
@@ -146,18 +158,18 @@ impl LinePrefix {
         line: &'a [u8],
         at: usize,
         header: &mut Header<'a>,
-        tries: &mut usize,
+        attempt: &mut Attempt<'_>,
     ) -> Option<(Label, &'a [u8])> {
         let rest = &line[at..];
         match self.parts.get(part) {
             None => label(rest),
             Some(Part::Literal(literal)) => {
                 let length = literal_length(literal, rest, self.is_last(part))?;
-                self.read_from(part + 1, line, at + length, header, tries)
+                self.read_from(part + 1, line, at + length, header, attempt)
             }
             Some(Part::SessionOnly) => {
                 let before = *header;
-                self.read_from(part + 1, line, at, header, tries).or_else(|| {
+                self.read_from(part + 1, line, at, header, attempt).or_else(|| {
                     *header = before;
                     let found = label(rest);
                     header.without_session = found.is_some();
@@ -167,24 +179,24 @@ impl LinePrefix {
             Some(Part::Escape { letter, padded: false }) => {
                 let mut end = self.first_end(part, *letter, rest)?;
                 if is_single(*letter) {
-                    set(header, *letter, &rest[..end])?;
-                    return self.read_from(part + 1, line, at + end, header, tries);
+                    set(header, *letter, &rest[..end], attempt.clock)?;
+                    return self.read_from(part + 1, line, at + end, header, attempt);
                 }
                 // What a try leaves in the header, the next one writes over: both read the same parts.
                 loop {
-                    *tries += 1;
-                    if *tries > TRIES_MAX {
+                    attempt.tries += 1;
+                    if attempt.tries > TRIES_MAX {
                         return None;
                     }
-                    let found = set(header, *letter, &rest[..end])
-                        .and_then(|()| self.read_from(part + 1, line, at + end, header, tries));
+                    let found = set(header, *letter, &rest[..end], attempt.clock)
+                        .and_then(|()| self.read_from(part + 1, line, at + end, header, attempt));
                     if found.is_some() {
                         return found;
                     }
                     end = self.next_end(part, *letter, rest, end)?;
                 }
             }
-            Some(Part::Escape { letter, padded: true }) => self.read_padded((part, *letter), line, at, header, tries),
+            Some(Part::Escape { letter, padded: true }) => self.read_padded((part, *letter), line, at, header, attempt),
         }
     }
 
@@ -195,23 +207,23 @@ impl LinePrefix {
         line: &'a [u8],
         at: usize,
         header: &mut Header<'a>,
-        tries: &mut usize,
+        attempt: &mut Attempt<'_>,
     ) -> Option<(Label, &'a [u8])> {
         let spaces = line[at..].iter().take_while(|byte| **byte == b' ').count();
         let value = &line[at + spaces..];
         let mut end = shortest_end(letter, value)?;
         let before = *header;
         loop {
-            *tries += 1;
-            if *tries > TRIES_MAX {
+            attempt.tries += 1;
+            if attempt.tries > TRIES_MAX {
                 return None;
             }
             let after = end + value[end..].iter().take_while(|byte| **byte == b' ').count();
             // Padding is spaces, and so may be what follows it.
             for after in (end..=after).rev() {
                 *header = before;
-                let found = set(header, letter, value[..end].trim_ascii_end())
-                    .and_then(|()| self.read_from(part + 1, line, at + spaces + after, header, tries));
+                let found = set(header, letter, value[..end].trim_ascii_end(), attempt.clock)
+                    .and_then(|()| self.read_from(part + 1, line, at + spaces + after, header, attempt));
                 if found.is_some() {
                     return found;
                 }
@@ -254,12 +266,20 @@ impl LinePrefix {
     }
 }
 
+/// Whether the bytes start with a text, which is mostly one byte long.
+fn starts_with(bytes: &[u8], text: &[u8]) -> bool {
+    match text {
+        [byte] => bytes.first() == Some(byte),
+        _ => bytes.starts_with(text),
+    }
+}
+
 /// The position of a short text that is not empty.
 fn find_text(bytes: &[u8], text: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         from += find(&bytes[from..], text[0])?;
-        if bytes[from..].starts_with(text) {
+        if starts_with(&bytes[from..], text) {
             return Some(from);
         }
         from += 1;
@@ -276,7 +296,7 @@ fn push_literal(parts: &mut Vec<Part>, byte: u8) {
 /// The length of a literal at the start of `rest`. A space at the prefix's end may have been taken away by whatever
 /// carried the line.
 fn literal_length(literal: &[u8], rest: &[u8], is_last: bool) -> Option<usize> {
-    if rest.starts_with(literal) {
+    if starts_with(rest, literal) {
         return Some(literal.len());
     }
     let trimmed = literal.trim_ascii_end();
@@ -344,7 +364,7 @@ fn is_single(letter: u8) -> bool {
 }
 
 /// Takes a value over; none where it is no value of its escape.
-fn set<'a>(header: &mut Header<'a>, letter: u8, value: &'a [u8]) -> Option<()> {
+fn set<'a>(header: &mut Header<'a>, letter: u8, value: &'a [u8], clock: &mut Clock) -> Option<()> {
     let known = || if value == b"[unknown]" { b"".as_slice() } else { value };
     match letter {
         b'u' => header.user = known(),
@@ -357,7 +377,7 @@ fn set<'a>(header: &mut Header<'a>, letter: u8, value: &'a [u8]) -> Option<()> {
         b'p' => header.process = Some(number(value)?),
         b'c' => header.session = Some(SessionKey::parse(value)?),
         b's' => header.started = Some(LogTime::parse(value)?),
-        b't' | b'm' => header.time = Some(LogTime::parse(value)?),
+        b't' | b'm' => header.time = Some(clock.read(value)?),
         b'n' => header.epoch_us = Some(epoch_us(value)?),
         b'e' => header.sqlstate = Some(SqlState::new(value)?),
         _ => {}

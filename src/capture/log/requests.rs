@@ -48,7 +48,7 @@ pub enum Given<'a> {
     /// This entry tells of it, and of how it failed.
     Failed(Draft),
     /// This entry tells all of it, and no other will.
-    Whole { start_us: i64, request: LoggedRequest<'a> },
+    Whole { start_us: i64, request: &'a LoggedRequest<'a> },
 }
 
 #[derive(Debug)]
@@ -208,7 +208,7 @@ impl Requests {
         let request = LoggedRequest { sql, execute, total_us, sqlstate, possible_cut, at: entry.at };
         let start_us = entry.time_us.saturating_sub_unsigned(duration_us.unwrap_or(0));
         if duration_us.is_some() {
-            return give(Given::Whole { start_us, request });
+            return give(Given::Whole { start_us, request: &request });
         }
         let draft = Some(Draft { start_us, request: request.to_request(), cancelled_us: None });
         self.pending = Some(Pending { sql: sql.bytes.to_vec(), is_extended: name.is_some(), draft });

@@ -85,7 +85,7 @@ impl Session {
             }
             Given::Whole { start_us, request } => {
                 identify(stream, entry);
-                stream.push_logged(start_us, &request, rules, out)
+                stream.push_logged(start_us, request, rules, out)
             }
         };
         match message {

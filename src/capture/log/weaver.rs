@@ -15,6 +15,7 @@ use super::line_prefix::{Header, Label, Line, LinePrefix};
 use super::message::Message;
 use super::sqlstates;
 use super::tally::Reason;
+use super::timestamp::Clock;
 use crate::words::sqlstate::SqlState;
 
 /// Entries that wait for more of their lines.
@@ -89,8 +90,11 @@ enum Section {
 /// Collects lines.
 #[derive(Debug, Default)]
 pub struct Weaver {
-    waiting: VecDeque<Waiting>,
-    spare: Vec<Waiting>,
+    /// In boxes, since they move from one to the other and are large.
+    waiting: VecDeque<Box<Waiting>>,
+    #[allow(clippy::vec_box)]
+    spare: Vec<Box<Waiting>>,
+    clock: Clock,
     waiting_bytes: usize,
     /// The process of the last line.
     last_process: Option<u32>,
@@ -109,10 +113,10 @@ impl Weaver {
         give: &mut Give<'_>,
     ) -> Result<(), CaptureError> {
         let is_continued = piece.text.first().is_none_or(|byte| *byte == b'\t');
-        let line = if is_continued { None } else { prefix.read(piece.text) };
+        let line = if is_continued { None } else { prefix.read_with(&mut self.clock, piece.text) };
         let Some(line) = line else { return self.go_on(piece, is_continued, give) };
         match line.label {
-            Label::Entry(severity) => self.begin(piece, line, severity, learned, give),
+            Label::Entry(severity) => self.begin(piece, &line, severity, learned, give),
             label => {
                 let process = line.header.process.or(line.header.session.map(|key| key.process)).or(piece.process);
                 self.extend(piece, process, label, line.text, give)
@@ -142,7 +146,7 @@ impl Weaver {
     fn begin(
         &mut self,
         piece: Piece<'_>,
-        line: Line<'_>,
+        line: &Line<'_>,
         severity: Severity,
         learned: &mut Learned,
         give: &mut Give<'_>,
@@ -152,7 +156,7 @@ impl Weaver {
         if let (Some(time), Some(key), Message::ConnectionReceived) = (header.time, header.session, message) {
             learned.zones.learn(time, key.started_s);
         }
-        let Some((time_us, zone_unknown)) = time_of(&header, learned).or(piece.time) else {
+        let Some((time_us, zone_unknown)) = time_of(header, learned).or(piece.time) else {
             return give(Found::Skipped(Reason::WithoutTime, piece.at));
         };
         let Some(process) = header.process.or(header.session.map(|key| key.process)).or(piece.process) else {
@@ -173,7 +177,7 @@ impl Weaver {
         entry.process = process;
         entry.severity = Some(severity);
         entry.sqlstate = header.sqlstate.or(sqlstate);
-        entry.is_client = is_client(&header, is_known_client);
+        entry.is_client = is_client(header, is_known_client);
         entry.pieces = piece.number.unwrap_or(1);
         entry.user = entry.keep(header.user);
         entry.database = entry.keep(header.database);
@@ -266,8 +270,8 @@ impl Weaver {
 }
 
 /// The newest entry of this process.
-fn find(waiting: &mut VecDeque<Waiting>, process: Option<u32>) -> Option<&mut Waiting> {
-    waiting.iter_mut().rev().find(|entry| process.is_none_or(|process| entry.process == process))
+fn find(waiting: &mut VecDeque<Box<Waiting>>, process: Option<u32>) -> Option<&mut Waiting> {
+    waiting.iter_mut().rev().map(Box::as_mut).find(|entry| process.is_none_or(|process| entry.process == process))
 }
 
 impl Waiting {
