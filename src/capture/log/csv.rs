@@ -10,6 +10,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::decoder::RECORD_BYTES_MAX;
 use super::marks::Marks;
+use super::scan::find;
 
 /// The columns of a csvlog: up to PostgreSQL 8.4, 9.0 to 12, 13, and 14 to 18.
 pub const COLUMNS: [usize; 4] = [22, 23, 24, 26];
@@ -38,11 +39,22 @@ pub struct Fields {
     second: [u8; SECOND_BYTES],
 }
 
+/// A field is shorter than a record, and a record shorter than `RECORD_BYTES_MAX` and what was read last.
 #[derive(Clone, Copy, Debug, Default)]
 struct Extent {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     doubled_quotes: bool,
+}
+
+impl Extent {
+    fn plain(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32, doubled_quotes: false }
+    }
+
+    fn of<'a>(&self, record: &'a [u8]) -> &'a [u8] {
+        &record[self.start as usize..self.end as usize]
+    }
 }
 
 impl Fields {
@@ -77,7 +89,7 @@ impl Fields {
     /// Field `index` of the record that these extents were cut from, unquoted; empty where there is none.
     pub fn get<'a>(&self, record: &'a [u8], index: usize) -> Cow<'a, [u8]> {
         let Some(extent) = self.extent(index) else { return Cow::Borrowed(&[]) };
-        let raw = &record[extent.start..extent.end];
+        let raw = extent.of(record);
         // A server that ends its lines in CR LF wrote every line feed of a statement as CR LF too.
         let carriage_return = self.carriage_returns && memchr(b'\r', raw).is_some();
         match (carriage_return, extent.doubled_quotes) {
@@ -90,7 +102,7 @@ impl Fields {
 
     /// Field `index` as it stands, for columns that the server never quotes.
     pub fn raw<'a>(&self, record: &'a [u8], index: usize) -> &'a [u8] {
-        self.extent(index).map_or(&[], |extent| &record[extent.start..extent.end])
+        self.extent(index).map_or(&[], |extent| extent.of(record))
     }
 }
 
@@ -108,7 +120,7 @@ pub fn cut(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut Fiel
     let mut at = 0;
     loop {
         let extent = match bytes.get(at) {
-            Some(b',') => Some((Extent { start: at, end: at, doubled_quotes: false }, at)),
+            Some(b',') => Some((Extent::plain(at, at), at)),
             Some(b'"') => quoted(bytes, &mut marks, at + 1),
             _ => bare(bytes, &mut marks, at),
         };
@@ -140,7 +152,7 @@ fn quoted(bytes: &[u8], marks: &mut Marks<'_>, start: usize) -> Option<(Extent, 
     loop {
         let quote = marks.quote(at)?;
         if bytes.get(quote + 1) != Some(&b'"') {
-            return Some((Extent { start, end: quote, doubled_quotes }, quote + 1));
+            return Some((Extent { doubled_quotes, ..Extent::plain(start, quote) }, quote + 1));
         }
         doubled_quotes = true;
         at = quote + 2;
@@ -151,7 +163,7 @@ fn quoted(bytes: &[u8], marks: &mut Marks<'_>, start: usize) -> Option<(Extent, 
 fn bare(bytes: &[u8], marks: &mut Marks<'_>, start: usize) -> Option<(Extent, usize)> {
     let end = marks.comma_or_feed(start)?;
     let end = if bytes[end] == b'\n' && end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
-    Some((Extent { start, end, doubled_quotes: false }, end))
+    Some((Extent::plain(start, end), end))
 }
 
 fn finished(bytes: &[u8], marks: &mut Marks<'_>, length: usize, at_end: bool, fields: &Fields) -> Cut {
@@ -169,7 +181,7 @@ fn unfinished(bytes: &[u8], at_end: bool, columns: Option<usize>, fields: &mut F
     }
     let is_bare = bytes.get(at).map_or(bytes.ends_with(b","), |byte| *byte != b'"');
     if is_bare && fields.count < COLUMNS[3] {
-        fields.push(Extent { start: at, end: bytes.len(), doubled_quotes: false });
+        fields.push(Extent::plain(at, bytes.len()));
     }
     // Whole but for its line end, which an editor may have taken away.
     if columns == Some(fields.count()) {
@@ -190,7 +202,7 @@ fn foreign(bytes: &[u8], at_end: bool) -> Cut {
 fn without(text: &[u8], pair: [u8; 2], one: u8) -> Vec<u8> {
     let mut shorter = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = memchr(pair[0], rest) {
+    while let Some(at) = find(rest, pair[0]) {
         let is_pair = rest.get(at + 1) == Some(&pair[1]);
         shorter.extend_from_slice(&rest[..at]);
         shorter.push(if is_pair { one } else { pair[0] });

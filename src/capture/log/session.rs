@@ -76,6 +76,7 @@ impl Session {
         if completes {
             identify(&mut self.stream, entry);
         }
+        let mut is_identified = completes;
         let Self { stream, requests, .. } = self;
         let mut give = |given: Given<'_>| match given {
             Given::Earlier(draft) => stream.push(draft, rules, out),
@@ -85,6 +86,7 @@ impl Session {
             }
             Given::Whole { start_us, request } => {
                 identify(stream, entry);
+                is_identified = true;
                 stream.push_logged(start_us, request, rules, out)
             }
         };
@@ -108,7 +110,9 @@ impl Session {
             }
             _ => requests.push(entry, message, texts, tally, &mut give)?,
         }
-        identify(stream, entry);
+        if !is_identified {
+            identify(stream, entry);
+        }
         Ok(())
     }
 
