@@ -32,8 +32,24 @@ fn hexadecimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
     }
-    digits.iter().try_fold(0, |number, digit| Some(number << 4 | u64::from(char::from(*digit).to_digit(16)?)))
+    let (number, seen) = digits.iter().fold((0, 0), |(number, seen), digit| {
+        let value = DIGIT_VALUES[usize::from(*digit)];
+        (number << 4 | u64::from(value), seen | value)
+    });
+    (seen < 16).then_some(number)
 }
+
+/// Of each byte, what it means as a hexadecimal digit; 16 of one that is none. Every entry's session id is read by it.
+const DIGIT_VALUES: [u8; 256] = {
+    let mut values = [16; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// How grave an entry is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use memchr::memmem;
 use super::super::event::{Outcome, PossibleCut};
 use super::super::logged::{LoggedExecute, LoggedRequest, Sql, Values};
 use super::super::sequence::Draft;
-use super::super::texts::Texts;
+use super::super::texts::{TextFacts, Texts};
 use super::entry::{LogEntry, Position, Severity};
 use super::evidence::Evidence;
 use super::message::{Message, split_name};
@@ -70,6 +70,8 @@ struct Prepared {
     is_bound: bool,
     possible_cut: Option<PossibleCut>,
     ended_us: i64,
+    /// What is known of the text.
+    facts: TextFacts,
 }
 
 /// What an entry tells of a request's sending: a simple query where there is no name.
@@ -123,7 +125,7 @@ impl Requests {
             }
             (Severity::Log, Message::Execute { duration_us, fetch, name, sql }) => {
                 self.flush(|draft| give(Given::Earlier(draft)))?;
-                let facts = texts.look_up(sql);
+                let facts = self.prepared.facts_of(sql).unwrap_or_else(|| texts.look_up(sql));
                 note_copy(facts.copies_from_client, tally);
                 let told = Told { sql: Sql { id: facts.id, bytes: sql }, name: Some(name), duration_us };
                 let bound = if fetch { Err(Reason::PortalFetch) } else { self.bound(facts.parameters, entry) };
@@ -137,13 +139,14 @@ impl Requests {
             (Severity::Log, Message::Parse { name, sql }) => {
                 self.flush(|draft| give(Given::Earlier(draft)))?;
                 self.parsed(name);
-                self.prepared.fill(entry, name, sql, None);
+                self.prepared.fill(entry, name, (sql, TextFacts::default()), None);
                 tally.set_aside(Aside::ParseAndBind);
             }
             (Severity::Log, Message::Bind { name, sql }) => {
                 self.flush(|draft| give(Given::Earlier(draft)))?;
-                let bound = self.bound(texts.look_up(sql).parameters, entry).ok();
-                self.prepared.fill(entry, name, sql, bound);
+                let facts = texts.look_up(sql);
+                let bound = self.bound(facts.parameters, entry).ok();
+                self.prepared.fill(entry, name, (sql, facts), bound);
                 tally.set_aside(Aside::ParseAndBind);
             }
             (Severity::Log, Message::Plan) => tally.set_aside(Aside::Plan),
@@ -347,7 +350,13 @@ impl Requests {
 
 impl Prepared {
     /// Remembers what a parse line tells, or a bind line whose parameters are `bound`.
-    fn fill(&mut self, entry: &LogEntry<'_>, name: &[u8], sql: &[u8], bound: Option<Option<PossibleCut>>) {
+    fn fill(
+        &mut self,
+        entry: &LogEntry<'_>,
+        name: &[u8],
+        (sql, facts): (&[u8], TextFacts),
+        bound: Option<Option<PossibleCut>>,
+    ) {
         self.is_there = true;
         for (buffer, text) in [(&mut self.sql, sql), (&mut self.name, name)] {
             buffer.clear();
@@ -356,6 +365,12 @@ impl Prepared {
         self.is_bound = bound.is_some();
         self.possible_cut = bound.flatten();
         self.ended_us = entry.time_us;
+        self.facts = facts;
+    }
+
+    /// What is known of a text, if it is the one that was bound last and has a number.
+    fn facts_of(&self, sql: &[u8]) -> Option<TextFacts> {
+        (self.is_there && self.facts.id.is_some() && self.sql == sql).then_some(self.facts)
     }
 }
 
