@@ -86,9 +86,8 @@ impl PlainSql<'_> {
             }
         }
         line.extend_from_slice(b",\"fingerprint\":\"");
-        for shift in (0..16).rev() {
-            line.push(HEXADECIMAL[(marks.fingerprint.0 >> (4 * shift)) as usize & 15]);
-        }
+        let digit = |place: usize| HEXADECIMAL[(marks.fingerprint.0 >> (60 - 4 * place)) as usize & 15];
+        line.extend_from_slice(&std::array::from_fn::<u8, 16, _>(digit));
         line.extend_from_slice(b"\",\"class\":\"");
         line.extend_from_slice(marks.class.name().as_bytes());
         line.extend_from_slice(b"\"}");
@@ -143,16 +142,8 @@ fn push_member(line: &mut Vec<u8>, start: &[u8], number: u64) {
     push_number(line, number);
 }
 
-fn push_number(line: &mut Vec<u8>, mut number: u64) {
-    let length = number.checked_ilog10().unwrap_or(0) as usize + 1;
-    let start = line.len();
-    // Twenty bytes at once and none too many kept: cheaper than a copy of a length that varies.
-    line.extend_from_slice(&[b'0'; 20]);
-    for digit in line[start..start + length].iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    line.truncate(start + length);
+fn push_number(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
