@@ -14,10 +14,12 @@
 //! behind       the wait behind other tenants' statements
 //! book         samples and counts on their way to the recorder
 //! in_flight    who waits for an answer, second by second
-//! schedule     the run's clock and the pace, and waiting for a moment
+//! schedule     the run's clock and the pace
+//! timer        waiting for a moment of the run; alarm is what the system has for it
 //! stop         the end of the run, as sessions see it
 //! ```
 
+mod alarm;
 mod behind;
 mod book;
 mod exchange;
@@ -32,6 +34,7 @@ mod run;
 mod schedule;
 mod session;
 mod stop;
+mod timer;
 mod worker;
 
 pub use run::{Engine, EngineError, EngineReport, Settings};

@@ -47,6 +47,8 @@ pub struct Settings {
 pub enum EngineError {
     #[error("could not start a worker of the replay")]
     Thread(#[source] std::io::Error),
+    #[error("could not set a timer of the replay")]
+    Timer(#[source] std::io::Error),
     #[error("the replay cannot go on reading its prepared workload")]
     Spool(#[source] SpoolError),
     #[error("a worker of the replay ended unexpectedly; this is a bug")]
@@ -151,16 +153,12 @@ fn replay(
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
         for (number, share) in shares.into_iter().enumerate() {
-            let context = Context {
-                schedule,
-                clients: settings.clients,
-                endpoint: endpoint.clone(),
-                book: Book::new(recorder.clone()),
-                in_flight: Arc::clone(&in_flight),
-            };
+            let (clients, endpoint) = (settings.clients, endpoint.clone());
+            let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
+            let equip = move |timer| Context { schedule, timer, clients, endpoint, book, in_flight };
             let reports = reports.clone();
             let working = move || {
-                let _ = reports.send(work(context, spool, share));
+                let _ = reports.send(work(schedule.clock(), equip, spool, share));
             };
             let named = thread::Builder::new().name(format!("replay-{number}"));
             named.spawn_scoped(scope, working).map_err(EngineError::Thread)?;

@@ -1,7 +1,6 @@
-//! The run's clock and the pace together: when something captured is due, and waiting for a moment.
+//! The run's clock and the pace together: when something captured is due.
 //!
-//! All waiting for due times goes through [`Schedule::until`], so that another timer can take its place. Must not know
-//! what is waited for.
+//! Must not know how anybody waits for it.
 
 use std::time::Instant;
 
@@ -30,6 +29,10 @@ impl Schedule {
         self.starts_us
     }
 
+    pub fn clock(&self) -> RunClock {
+        self.clock
+    }
+
     pub fn now_us(&self) -> u64 {
         self.clock.now_us()
     }
@@ -42,14 +45,5 @@ impl Schedule {
     /// The microsecond of the run at which something captured at `t_us` is due in this copy.
     pub fn due_us(&self, t_us: u64, copy: u16) -> u64 {
         self.starts_us.saturating_add(self.pace.due_us(t_us, copy))
-    }
-
-    /// Waits until microsecond `at_us` of the run, to the millisecond above it; for ever when there is none. Cancel-safe.
-    pub async fn until(&self, at_us: Option<u64>) {
-        match at_us {
-            Some(at_us) if at_us <= self.now_us() => {}
-            Some(at_us) => tokio::time::sleep_until(self.clock.to_instant(at_us).into()).await,
-            None => std::future::pending().await,
-        }
     }
 }

@@ -96,7 +96,7 @@ impl SessionTask {
                 self.skip_rest_of_block();
                 Woken::Again
             }
-            () = schedule.until(Some(at_us)) => if next.is_some() { Woken::Due } else { Woken::Closed },
+            () = self.context.timer.until(Some(at_us)) => if next.is_some() { Woken::Due } else { Woken::Closed },
         }
     }
 
@@ -118,7 +118,7 @@ impl SessionTask {
                 biased;
                 () = stop.requested() => return Ok(Woken::Stopped),
                 () = &mut coming_up => return Ok(Woken::Again),
-                () = context.schedule.until(gives_up_us) => {
+                () = context.timer.until(gives_up_us) => {
                     let Some(next) = head.next() else { return Ok(Woken::Closed) };
                     give_up(context, *about, state, &next);
                     head.advance(&context.schedule)?;

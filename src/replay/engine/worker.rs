@@ -18,14 +18,17 @@ use super::run::EngineError;
 use super::schedule::Schedule;
 use super::session::{SessionTask, State};
 use super::stop::Stop;
+use super::timer::Timer;
 use crate::replay::spool::{Session, Spool, SpoolError};
 use crate::scenario::resolved::Clients;
 use crate::server::endpoint::Endpoint;
+use crate::words::time::RunClock;
 
 /// What all sessions of a worker share.
 #[derive(Debug)]
 pub(super) struct Context {
     pub schedule: Schedule,
+    pub timer: Timer,
     pub clients: Clients,
     pub endpoint: Endpoint,
     pub book: Book,
@@ -57,16 +60,29 @@ pub(super) struct WorkerReport {
     pub ended: bool,
 }
 
-/// Runs a worker on this thread until its sessions, or the run, are at their end.
-pub(super) fn work(context: Context, spool: &Spool, share: Share) -> Result<WorkerReport, EngineError> {
+/// Runs a worker on this thread until its sessions, or the run, are at their end. `equip` gives what they share, with the
+/// timer of this thread.
+pub(super) fn work(
+    clock: RunClock,
+    equip: impl FnOnce(Timer) -> Context,
+    spool: &Spool,
+    share: Share,
+) -> Result<WorkerReport, EngineError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EngineError::Thread)?;
-    let context = Rc::new(context);
+    let timer = {
+        let _inside = runtime.enter();
+        Timer::new(clock).map_err(EngineError::Timer)?
+    };
+    let context = Rc::new(equip(timer));
     let flushed = Rc::clone(&context);
     let result = LocalSet::new().block_on(&runtime, async move {
         let sessions = run_sessions(Rc::clone(&context), spool, share);
-        tokio::pin!(sessions);
+        let waking = context.timer.run();
+        tokio::pin!(sessions, waking);
         loop {
             tokio::select! {
+                biased;
+                stopped = &mut waking => return stopped.map(|()| false).map_err(EngineError::Timer),
                 ended = &mut sessions => return ended,
                 () = tokio::time::sleep(BATCH_INTERVAL) => context.book.flush(),
             }
@@ -88,7 +104,7 @@ async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Resu
                 biased;
                 () = stop.requested() => break 'opening,
                 Some(ended) = open.join_next(), if !open.is_empty() => note_end(ended, &mut result),
-                () = context.schedule.until(Some(opening.at_us)), if !is_time => is_time = true,
+                () = context.timer.until(Some(opening.at_us)), if !is_time => is_time = true,
             }
         }
         let task = session_task(&context, spool, opening);
