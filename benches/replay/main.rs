@@ -78,11 +78,14 @@ fn throughput(server: &server::Server, mode: Mode, pairs: usize, directory: &Pat
         cpu(&ours) / cpu(&theirs),
     );
     println!(
-        "          {:.1} us CPU a statement; null recorder {null_rate:.0}/s ({:.3}); peak {:.1} MiB; spool made in {:.2} s",
+        "          {:.1} us CPU a statement; null recorder {null_rate:.0}/s ({:.3}); peak {:.1} MiB, {:.1} with the spool made \
+         and {:.1} without recording; spool made in {:.2} of the time of reading the workload",
         cpu(&ours),
         our_rate / null_rate,
-        ours.iter().map(|figures| figures.peak_mib).fold(0.0, f64::max),
-        median(ours.iter().map(|figures| figures.prepared_s).collect()),
+        most(&ours, |figures| figures.peak_mib),
+        most(&ours, |figures| figures.prepared_mib),
+        most(&null, |figures| figures.peak_mib),
+        median(ours.iter().map(|figures| figures.prepared_s / figures.read_s).collect()),
     );
 }
 
@@ -126,6 +129,10 @@ fn lag(server: &server::Server, directory: &Path) {
         figures.bare_p99_ms,
         figures.peak_mib,
     );
+}
+
+fn most(all: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
+    all.iter().map(of).fold(0.0, f64::max)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -16,6 +16,7 @@ use pgrehearse::scenario::resolved::{Clients, OnDeadline, Speed};
 use pgrehearse::server::Login;
 use pgrehearse::server::endpoint::{Endpoint, Logins};
 use pgrehearse::words::time::RunClock;
+use pgrehearse::workload::Reader;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
@@ -52,8 +53,11 @@ pub struct Figures {
     pub cpu_s: f64,
     pub peak_mib: f64,
     pub replayed: f64,
-    /// Preparing the spool.
+    /// Reading the workload file, and preparing the spool.
+    pub read_s: f64,
     pub prepared_s: f64,
+    /// Resident when the spool was prepared, before anything is replayed.
+    pub prepared_mib: f64,
     /// Schedule lag, and that of a thread that does nothing but sleep, in the same time; milliseconds.
     pub lag_p50_ms: f64,
     pub lag_p99_ms: f64,
@@ -71,11 +75,23 @@ pub fn in_a_child(workload: &Path, port: u16, speed: Speed, recording: Recording
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<f64> = said.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [wall_s, cpu_s, peak_mib, replayed, prepared_s, lag_p50_ms, lag_p99_ms, bare_p50_ms, bare_p99_ms] = numbers[..]
-    else {
+    let [wall_s, cpu_s, peak_mib, replayed, read_s, prepared_s, prepared_mib, ref lags @ ..] = numbers[..] else {
         panic!("the child said {said}")
     };
-    Figures { wall_s, cpu_s, peak_mib, replayed, prepared_s, lag_p50_ms, lag_p99_ms, bare_p50_ms, bare_p99_ms }
+    let [lag_p50_ms, lag_p99_ms, bare_p50_ms, bare_p99_ms] = lags.try_into().expect("four lags");
+    Figures {
+        wall_s,
+        cpu_s,
+        peak_mib,
+        replayed,
+        read_s,
+        prepared_s,
+        prepared_mib,
+        lag_p50_ms,
+        lag_p99_ms,
+        bare_p50_ms,
+        bare_p99_ms,
+    }
 }
 
 /// What the child does.
@@ -84,8 +100,11 @@ pub fn child(speed: &str, recording: &str, port: u16, workload: &Path) {
     let speed = if speed == "max" { Speed::Max } else { Speed::Factor(1.0) };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let began = Instant::now();
+    Reader::open(workload).expect("a workload").for_each(|record| drop(record.expect("a record")));
+    let read_s = began.elapsed().as_secs_f64();
+    let began = Instant::now();
     let spool = Spool::prepare(workload, &directory.path().join("spool"), DatabaseNames::new()).expect("a workload");
-    let prepared_s = began.elapsed().as_secs_f64();
+    let (prepared_s, prepared_mib) = (began.elapsed().as_secs_f64(), memory_mib("VmHWM:"));
     let clock = RunClock::start();
     let sink = Sink::start(recording, clock, directory.path());
     let cpu = cpu_s();
@@ -99,10 +118,9 @@ pub fn child(speed: &str, recording: &str, port: u16, workload: &Path) {
     let cpu_s = cpu_s() - cpu;
     let [lag_p50_ms, lag_p99_ms] = sink.finish();
     let [bare_p50_ms, bare_p99_ms] = bare.map_or([0.0; 2], |thread| quantiles_ms(thread.join().expect("a thread")));
-    let (peak_mib, replayed) = (peak_mib(), spool.totals().replayed);
-    println!(
-        "{wall_s} {cpu_s} {peak_mib} {replayed} {prepared_s} {lag_p50_ms} {lag_p99_ms} {bare_p50_ms} {bare_p99_ms}"
-    );
+    let (peak_mib, replayed) = (memory_mib("VmHWM:"), spool.totals().replayed);
+    let lags = format!("{lag_p50_ms} {lag_p99_ms} {bare_p50_ms} {bare_p99_ms}");
+    println!("{wall_s} {cpu_s} {peak_mib} {replayed} {read_s} {prepared_s} {prepared_mib} {lags}");
 }
 
 /// Replays all of it; every request must succeed.
@@ -197,10 +215,10 @@ fn cpu_s() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-fn peak_mib() -> f64 {
+/// A line of `/proc/self/status`.
+fn memory_mib(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.split_ascii_whitespace().next()?.parse::<f64>().ok());
-    peak.unwrap_or(0.0) / 1024.0
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
 }
