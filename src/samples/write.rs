@@ -19,7 +19,7 @@ use super::sample::{Names, Sample};
 use super::{SamplesError, VERSION, VERSION_KEY};
 
 /// Samples of one row group: what writer and reader hold in memory at most.
-const ROW_GROUP_SAMPLES: usize = 65_536;
+const ROW_GROUP_SAMPLES: usize = 16_384;
 
 /// The writer of one part. Dropped without [`PartWriter::close`] it leaves its `.tmp` file, which readers ignore.
 pub struct PartWriter {

@@ -7,6 +7,7 @@
 mod bytes;
 mod cache;
 mod chain;
+mod deeds;
 mod index;
 mod pass;
 mod request;

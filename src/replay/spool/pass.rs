@@ -163,7 +163,7 @@ impl Pass {
             Sent::Messages(_) => return self.not_replayed(reason::MESSAGES),
         };
         let Some(statement) = self.texts.get(reference) else { return self.not_replayed(reason::UNREADABLE) };
-        if statement.copies_from_client {
+        if statement.does.copies_from_client {
             return self.not_replayed(reason::COPY_FROM_CLIENT);
         }
         let Some(lists) = execute.map_or(Some(ExecutionLists::default()), |execute| lists_of(&statement, execute))
@@ -174,7 +174,7 @@ impl Pass {
             live.keep_prepared(&statement);
         }
         let captured = captured_of(request);
-        let (class, part) = live.transactions.follow(&statement.deeds, captured.sqlstate.is_some());
+        let (class, part) = live.transactions.follow(&statement.does.deeds, captured.sqlstate.is_some());
         let body = match execute {
             None => Body::Simple { sql: &statement.sql },
             Some(execute) => {
@@ -188,7 +188,7 @@ impl Pass {
             tenant,
             class,
             part,
-            changes_session: statement.changes_session,
+            changes_session: statement.does.changes_session,
             fingerprint: statement.fingerprint,
             captured,
         };

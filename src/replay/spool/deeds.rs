@@ -1,0 +1,139 @@
+//! What the statements of a text do, found out once for each shape of text.
+//!
+//! Takes texts with their classes; gives what a replay has to know of them. Clients that write values into their texts send
+//! many texts of few shapes, all of which do the same. Bounded. Must not know sessions.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use super::transaction::Deed;
+use crate::sql;
+use crate::words::class::StatementClass;
+
+/// Shapes that are remembered; with one more all are forgotten.
+const SHAPES_MAX: usize = 16_384;
+
+/// What a text's statements do.
+#[derive(Debug)]
+pub(super) struct Deeds {
+    /// One for each statement.
+    pub deeds: Vec<Deed>,
+    pub changes_session: bool,
+    /// It waits for data of the client, which only a wire capture has.
+    pub copies_from_client: bool,
+}
+
+impl Deeds {
+    fn of(text: &[u8], class: StatementClass) -> Self {
+        let readable = String::from_utf8_lossy(text);
+        let parts = sql::split(&readable);
+        Self {
+            deeds: match parts[..] {
+                [only] => vec![deed(only, class)],
+                _ => parts.iter().map(|part| deed(part, sql::classify(part))).collect(),
+            },
+            changes_session: parts.iter().any(|part| sql::session_effect(part).is_some()),
+            copies_from_client: parts.iter().any(|part| sql::copies_from_client(part)),
+        }
+    }
+}
+
+/// The deeds of the shapes that came before, by 128 bits of hash under a seed of this process.
+#[derive(Debug)]
+pub(super) struct KnownDeeds {
+    by_shape: HashMap<(u128, StatementClass), Arc<Deeds>>,
+    shape: Vec<u8>,
+    seed: u64,
+}
+
+impl Default for KnownDeeds {
+    fn default() -> Self {
+        Self { by_shape: HashMap::new(), shape: Vec::new(), seed: RandomState::new().hash_one(0) }
+    }
+}
+
+impl KnownDeeds {
+    /// The deeds of a text of this class.
+    pub fn of(&mut self, text: &[u8], class: StatementClass) -> Arc<Deeds> {
+        self.shape.clear();
+        if !sql::shape(text, &mut self.shape) {
+            return Arc::new(Deeds::of(text, class));
+        }
+        if self.by_shape.len() >= SHAPES_MAX {
+            self.by_shape.clear();
+        }
+        let key = (xxh3_128_with_seed(&self.shape, self.seed), class);
+        Arc::clone(self.by_shape.entry(key).or_insert_with(|| Arc::new(Deeds::of(text, class))))
+    }
+}
+
+fn deed(statement: &str, class: StatementClass) -> Deed {
+    if let Some(control) = sql::transaction_control(statement) {
+        return Deed::Control(control);
+    }
+    match class {
+        StatementClass::Read => Deed::Read,
+        StatementClass::Write | StatementClass::Ddl => Deed::Write,
+        StatementClass::Copy if copies_into_table(statement) => Deed::Write,
+        StatementClass::Copy => Deed::Read,
+        StatementClass::Session => Deed::Session,
+        StatementClass::Transaction | StatementClass::Other => Deed::Other,
+    }
+}
+
+/// Whether a COPY reads into a table: FROM stands outside of any parentheses.
+fn copies_into_table(statement: &str) -> bool {
+    let mut depth = 0_usize;
+    sql::tokens(statement).any(|token| {
+        if token.is_symbol("(") {
+            depth += 1;
+        } else if token.is_symbol(")") {
+            depth = depth.saturating_sub(1);
+        }
+        depth == 0 && token.is_word("from")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deeds(sql: &str) -> Arc<Deeds> {
+        let mut known = KnownDeeds::default();
+        let first = known.of(sql.as_bytes(), sql::classify(sql));
+        let again = known.of(sql.as_bytes(), sql::classify(sql));
+        assert_eq!(first.deeds, again.deeds);
+        first
+    }
+
+    #[test]
+    fn copy_writes_only_into_a_table() {
+        assert_eq!(deeds("COPY t (a, b) FROM '/tmp/x'").deeds, [Deed::Write]);
+        assert_eq!(deeds("COPY (SELECT a FROM t) TO STDOUT").deeds, [Deed::Read]);
+        assert!(deeds("COPY t FROM STDIN").copies_from_client);
+    }
+
+    #[test]
+    fn each_statement_of_a_text_has_its_deed() {
+        let deeds = deeds("BEGIN; UPDATE t SET a = 1; SELECT 1; COMMIT");
+        assert_eq!(deeds.deeds.len(), 4);
+        assert_eq!(deeds.deeds[1..3], [Deed::Write, Deed::Read]);
+    }
+
+    #[test]
+    fn settings_are_told_from_reads() {
+        assert!(deeds("SET search_path = a, b").changes_session);
+        assert!(!deeds("SELECT 1").changes_session);
+    }
+
+    #[test]
+    fn texts_of_one_shape_share_what_is_known() {
+        let mut known = KnownDeeds::default();
+        let mut of = |sql: &str| known.of(sql.as_bytes(), sql::classify(sql));
+        assert!(Arc::ptr_eq(&of("SELECT a FROM t WHERE b = 1"), &of("SELECT a FROM t WHERE b = 2")));
+        assert!(!Arc::ptr_eq(&of("SELECT a FROM t WHERE b = 1"), &of("DELETE FROM t WHERE b = 1")));
+    }
+}
