@@ -11,7 +11,7 @@ use crate::timeline::{TimelineEvent, What};
 use crate::words::time::RunClock;
 
 /// Batches that may wait for the writer. A batch holds at most some hundred samples, so this is a few MiB.
-const QUEUE_BATCHES: usize = 1024;
+const QUEUE_BATCHES: usize = 256;
 
 /// What travels to the writer.
 #[derive(Debug)]

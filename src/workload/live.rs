@@ -56,20 +56,27 @@ impl<'a> StatementText<'a> {
 /// The definitions and sessions that are live.
 #[derive(Debug, Default)]
 pub(super) struct Live {
-    texts: BTreeMap<u32, SqlText>,
+    /// None of a text that is not kept.
+    texts: BTreeMap<u32, Option<Box<SqlText>>>,
+    forgets_texts: bool,
     tenants: BTreeMap<u32, Tenant>,
     sessions: HashSet<u32>,
     previous_us: u64,
 }
 
 impl Live {
+    /// From now on only the numbers of texts are kept.
+    pub(super) fn forget_texts(&mut self) {
+        self.forgets_texts = true;
+    }
+
     pub(super) fn tenant(&self, id: u32) -> Option<&Tenant> {
         self.tenants.get(&id)
     }
 
     pub(super) fn statement<'a>(&'a self, reference: &'a SqlRef) -> Option<Statement<'a>> {
         match reference {
-            SqlRef::Id(id) => self.texts.get(id).map(|sql| Statement {
+            SqlRef::Id(id) => self.texts.get(id).and_then(Option::as_deref).map(|sql| Statement {
                 text: StatementText(&sql.text),
                 fingerprint: sql.fingerprint,
                 class: sql.class,
@@ -92,7 +99,7 @@ impl Live {
             },
             Record::Sql(sql) => {
                 decodes(&sql.text)?;
-                self.texts.insert(sql.id, sql.clone());
+                self.texts.insert(sql.id, (!self.forgets_texts).then(|| Box::new(sql.clone())));
                 let fits = self.texts.len() <= WORKLOAD_LIVE_SQL_MAX;
                 if fits { Ok(()) } else { Err(LineFault::TooManyLiveTexts { limit: WORKLOAD_LIVE_SQL_MAX }) }
             }

@@ -83,6 +83,12 @@ impl Reader {
         &self.header
     }
 
+    /// Keeps no texts from here on, for who takes them from their lines: [`Reader::statement`] finds none by number then.
+    pub fn forgetting_texts(mut self) -> Self {
+        self.live.forget_texts();
+        self
+    }
+
     /// The statement behind a reference of the record that was read last, or of one before it whose definition is still
     /// live.
     pub fn statement<'a>(&'a self, reference: &'a SqlRef) -> Option<Statement<'a>> {

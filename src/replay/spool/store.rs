@@ -63,7 +63,7 @@ impl Spool {
     /// # Errors
     /// Those of the workload's reader, unchanged, and of the file system.
     pub fn prepare(workload_file: &Path, cache: &Path, names: DatabaseNames) -> Result<Self, SpoolError> {
-        let reader = workload::Reader::open(workload_file)?;
+        let reader = workload::Reader::open(workload_file)?.forgetting_texts();
         let reading = |source| SpoolError::File { action: "read", path: workload_file.to_owned(), source };
         let sha256 = workload::sha256_of_file(workload_file).map_err(reading)?;
         let path = cache::path_of(cache, &sha256, VERSION);
