@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::facts::{Rules, RunFacts, VERSION};
 use crate::replay::Spool;
 use crate::scenario::Scenario;
-use crate::scenario::resolved::Speed;
 use crate::words::ids::PgVersion;
 
 use super::host::host_facts;
@@ -52,7 +51,7 @@ fn rules(scenario: &Scenario, probe_interval: Option<Duration>) -> Rules {
         deadline_us: us(scenario.clients.deadline),
         probe_interval_us: probe_interval.map(us),
         schedule_lag_p99_us: us(scenario.trust.schedule_lag_p99),
-        closed_loop: scenario.workload.speed == Speed::Max,
+        closed_loop: scenario.workload.closed_loop().is_some(),
         warmup_us: us(scenario.phases.warmup),
         before_us: us(scenario.phases.before),
         after_us: us(scenario.phases.after),

@@ -43,7 +43,8 @@ pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe
 
 /// Copies and speed of the scenario.
 pub fn pace(scenario: &Scenario) -> Pace {
-    Pace::new(scenario.workload.speed, scenario.workload.copies)
+    let workload = &scenario.workload;
+    Pace { pacing: workload.pacing, ..Pace::new(workload.speed, workload.copies) }
 }
 
 impl Measuring {

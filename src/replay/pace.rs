@@ -3,12 +3,13 @@
 //! Takes microseconds of the workload, gives microseconds of the replay. The same arithmetic counts what falls due and
 //! offers it, so that the two agree exactly. Must not know the clock.
 
-use crate::scenario::resolved::Speed;
+use crate::scenario::resolved::{Pacing, Speed};
 
 /// Speed and copies together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
     pub speed: Speed,
+    pub pacing: Pacing,
     /// Every session is replayed this many times, at least 1.
     pub copies: u16,
     /// What each copy lies behind the one before, microseconds of the workload.
@@ -19,7 +20,7 @@ impl Pace {
     /// Copies spread evenly over a second of the workload, so that they do not arrive in the same microsecond.
     pub fn new(speed: Speed, copies: u16) -> Self {
         let copies = copies.max(1);
-        Self { speed, copies, copy_shift_us: 1_000_000 / u64::from(copies) }
+        Self { speed, pacing: Pacing::Open, copies, copy_shift_us: 1_000_000 / u64::from(copies) }
     }
 
     /// Microseconds after the replay's start at which something captured at `t_us` is due in this copy. With
@@ -40,7 +41,15 @@ impl Pace {
 
     /// Whether the replay is a closed loop: due times mean nothing then.
     pub fn is_closed_loop(&self) -> bool {
-        self.speed == Speed::Max
+        self.speed == Speed::Max || self.pacing == Pacing::ThinkTime
+    }
+
+    /// The moment, in microseconds of the replay, at which a captured pause of `pause_us` is over that begins at `at_us`.
+    pub fn after_pause_us(&self, at_us: u64, pause_us: u64) -> u64 {
+        at_us.saturating_add(match self.speed {
+            Speed::Factor(factor) => (pause_us as f64 / factor) as u64,
+            Speed::Max => 0,
+        })
     }
 }
 
@@ -57,6 +66,12 @@ mod tests {
     #[test]
     fn twice_as_fast_takes_half_the_time() {
         assert_eq!(Pace::new(Speed::Factor(2.0), 1).due_us(3_000_000, 0), 1_500_000);
+    }
+
+    #[test]
+    fn a_pause_is_scaled_and_lost_at_full_speed() {
+        assert_eq!(Pace::new(Speed::Factor(2.0), 1).after_pause_us(5, 3_000), 1_505);
+        assert_eq!(Pace::new(Speed::Max, 1).after_pause_us(5, 3_000), 5);
     }
 
     #[test]

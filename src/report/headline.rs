@@ -52,7 +52,7 @@ pub fn cautions(report: &Report) -> Vec<String> {
     let closed_loop = report
         .rules
         .closed_loop
-        .then(|| "replayed as fast as it goes (closed loop): response times and downtime are no forecast".to_owned());
+        .then(|| "replayed in a closed loop, each request after the answer before it: response times and downtime are no forecast".to_owned());
     cut_off(report).into_iter().chain(closed_loop).collect()
 }
 

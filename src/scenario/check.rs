@@ -96,9 +96,9 @@ fn check_objectives(scenario: &Scenario, findings: &mut Vec<Finding>) {
     // Texts that cannot be read were refused when the scenario was.
     let read = scenario.objectives.iter().filter_map(|text| objective::parse(&text.text).ok());
     for objective in read {
-        if scenario.workload.speed == Speed::Max && objective.metric.needs_due_times() {
-            let message = format!("\"{objective}\" cannot be judged with speed = \"max\"");
-            let hint = "a closed loop has no due times: bound service.pNN instead, or give speed a number";
+        if let Some(key) = scenario.workload.closed_loop().filter(|_| objective.metric.needs_due_times()) {
+            let message = format!("\"{objective}\" cannot be judged with {key}");
+            let hint = "a closed loop has no due times: bound service.pNN instead, or replay in the open (pacing = \"open\", speed a number)";
             findings.push(Finding::error(message, hint));
         }
         if scenario.phases.before.is_zero() && matches!(objective.bound, Bound::TimesBefore(_)) {

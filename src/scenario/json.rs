@@ -31,6 +31,7 @@ pub fn to_json(scenario: &Scenario) -> Value {
                 Speed::Factor(factor) => json!(factor),
                 Speed::Max => json!("max"),
             },
+            "pacing": workload.pacing.name(),
             "copies": workload.copies,
         },
         "staging": match &scenario.staging {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::load::base_of;
 use super::read_staging;
 use super::read_upgrade;
-use super::resolved::{Clients, ObjectiveText, OnDeadline, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice};
+use super::resolved::{
+    Clients, ObjectiveText, OnDeadline, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice,
+};
 use super::section::{Problems, Section, text_of};
 use super::tree::{Node, Origin, Table, Value};
 use crate::objective;
@@ -95,8 +97,13 @@ fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice {
     let choice = WorkloadChoice {
         file: file.unwrap_or_default(),
         speed: speed(&mut section),
+        pacing: section.choice("pacing", Pacing::NAMES, Pacing::from_name).unwrap_or(Pacing::Open),
         copies: section.integer("copies", 1, 10_000).map_or(1, |copies| copies as u16),
     };
+    if choice.speed == Speed::Max && choice.pacing == Pacing::ThinkTime {
+        let hint = "\"think-time\" keeps the captured pauses, and \"max\" leaves them out: write one of the two";
+        section.problem_at("pacing", "workload.pacing cannot be \"think-time\" with speed = \"max\"", hint);
+    }
     section.finish();
     choice
 }

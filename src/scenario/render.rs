@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::plan::{AnalyzeMode, Cluster, PgUpgradeOptions, SqlTarget, StepKind, Wait};
 use super::resolved::{
-    ExternalStaging, LoadSource, LocalStaging, Scenario, ServerChoice, ServerSource, Speed, Staging, Strategy,
+    ExternalStaging, LoadSource, LocalStaging, Pacing, Scenario, ServerChoice, ServerSource, Speed, Staging, Strategy,
+    WorkloadChoice,
 };
 use super::secret::redact_words;
 use crate::objective;
@@ -22,15 +23,8 @@ const TEXT_SHOWN: usize = 60;
 pub fn render_text(scenario: &Scenario) -> String {
     let mut lines = Lines::default();
     lines.add("scenario", format!("{} ({})", scenario.name, shown_path(&scenario.file)));
-    let speed = match scenario.workload.speed {
-        Speed::Factor(1.0) => "at its captured pace".to_owned(),
-        Speed::Factor(factor) => format!("at {factor} times its captured pace"),
-        Speed::Max => "as fast as it goes (closed loop)".to_owned(),
-    };
-    lines.add(
-        "workload",
-        format!("{}, {speed}, copies {}", shown_path(&scenario.workload.file), scenario.workload.copies),
-    );
+    let workload = &scenario.workload;
+    lines.add("workload", format!("{}, {}, copies {}", shown_path(&workload.file), pace(workload), workload.copies));
     match &scenario.staging {
         Staging::Local(local) => local_lines(&mut lines, local),
         Staging::External(external) => external_lines(&mut lines, external),
@@ -65,6 +59,19 @@ pub fn render_text(scenario: &Scenario) -> String {
         lines.add("objectives", text);
     }
     lines.text
+}
+
+/// Speed and pacing in words.
+fn pace(workload: &WorkloadChoice) -> String {
+    match (workload.speed, workload.pacing) {
+        (Speed::Max, _) => "as fast as it goes (closed loop)".to_owned(),
+        (Speed::Factor(1.0), Pacing::Open) => "at its captured pace".to_owned(),
+        (Speed::Factor(factor), Pacing::Open) => format!("at {factor} times its captured pace"),
+        (Speed::Factor(1.0), Pacing::ThinkTime) => "with its captured pauses (closed loop)".to_owned(),
+        (Speed::Factor(factor), Pacing::ThinkTime) => {
+            format!("with its captured pauses divided by {factor} (closed loop)")
+        }
+    }
 }
 
 /// The canonical texts of the objectives, those that always hold included.

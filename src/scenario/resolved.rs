@@ -41,8 +41,20 @@ pub struct ObjectiveText {
 pub struct WorkloadChoice {
     pub file: PathBuf,
     pub speed: Speed,
+    pub pacing: Pacing,
     /// Every session is replayed this many times, shifted; 1 to 65,535.
     pub copies: u16,
+}
+
+impl WorkloadChoice {
+    /// The key that makes the replay a closed loop, in which due times mean nothing; none where it is open.
+    pub fn closed_loop(&self) -> Option<&'static str> {
+        match (self.speed, self.pacing) {
+            (Speed::Max, _) => Some("speed = \"max\""),
+            (_, Pacing::ThinkTime) => Some("pacing = \"think-time\""),
+            _ => None,
+        }
+    }
 }
 
 /// The pace of the replay.
@@ -79,6 +91,14 @@ written! {
         Any => "any",
         /// Only the pinned build.
         Pinned => "pinned",
+    }
+
+    /// What a request waits for before it is due.
+    Pacing {
+        /// Its captured moment, whatever became of the one before.
+        Open => "open",
+        /// The answer to the one before, and the captured pause after it.
+        ThinkTime => "think-time",
     }
 
     /// What a client does when a request has no answer by its deadline.

@@ -225,6 +225,8 @@ fn what_cannot_go_together_is_refused() {
             "[staging]\nprovider = \"external\"\ndsn = \"host=x\"\n[upgrade]\nsteps = [\"check\"]\n",
             "needs local staging",
         ),
+        ("[workload]\nspeed = \"max\"\npacing = \"think-time\"\n", "cannot be \"think-time\" with speed = \"max\""),
+        ("[workload]\npacing = \"thinktime\"\n", "did you mean \"think-time\"?"),
         ("[clients]\nabandon = \"1s\"\n", "clients.abandon is shorter than clients.deadline"),
         ("[[staging.load]]\nsql = \"a\"\ndump = \"b\"\n", "exactly one of sql, dump"),
     ] {

@@ -50,6 +50,9 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
     sample.deadline_us = context.patience(&next.facts).deadline.as_micros() as u64;
     // Expired at its deadline, even if nobody looked at that moment; skipped when its turn came.
     sample.done_us = if skipped { gave_up_us.max(state.free_us) } else { gave_up_us };
+    if context.schedule.pace().is_closed_loop() {
+        sample.due_us = sample.done_us;
+    }
     sample.outcome = if skipped { Outcome::Skipped } else { Outcome::Expired };
     context.book.offer();
     context.book.sample(sample);

@@ -3,6 +3,7 @@
 use crate::replay::spool::{RequestFacts, SessionRequests, SpoolError, SpoolRequest};
 
 use super::schedule::Schedule;
+use crate::scenario::resolved::Pacing;
 
 /// The front of a session's requests.
 #[derive(Debug)]
@@ -10,27 +11,40 @@ pub(super) struct Head {
     requests: SessionRequests,
     copy: u16,
     next: Option<Next>,
+    /// Captured moment at which the one before was answered.
+    answered_t_us: Option<u64>,
 }
 
 /// A request that is not booked yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Next {
     pub facts: RequestFacts,
-    /// Microsecond of the run at which it is due; in a closed loop it is due when the session is ready.
+    /// Microsecond of the run at which it is due; in a closed loop it is due when the session is
+    /// ready, but not before this.
     pub due_us: u64,
 }
 
 impl Head {
     /// Stands before the first request.
     pub fn new(requests: SessionRequests, copy: u16) -> Self {
-        Self { requests, copy, next: None }
+        Self { requests, copy, next: None, answered_t_us: None }
     }
 
-    /// Goes to the next request.
-    pub fn advance(&mut self, schedule: &Schedule) -> Result<(), SpoolError> {
+    /// Goes to the next request; the session is done with the one before since `free_us`.
+    pub fn advance(&mut self, schedule: &Schedule, free_us: u64) -> Result<(), SpoolError> {
         let facts = self.requests.advance()?;
-        self.next = facts.map(|facts| Next { facts, due_us: schedule.due_us(facts.t_us, self.copy) });
+        self.next = facts.map(|facts| Next { facts, due_us: self.due_us(&facts, schedule, free_us) });
+        self.answered_t_us = facts.map(|facts| facts.t_us.saturating_add(facts.captured.total_us));
         Ok(())
+    }
+
+    fn due_us(&self, facts: &RequestFacts, schedule: &Schedule, free_us: u64) -> u64 {
+        match (schedule.pace().pacing, self.answered_t_us) {
+            (Pacing::ThinkTime, Some(answered_t_us)) => {
+                schedule.after_pause_us(free_us, facts.t_us.saturating_sub(answered_t_us))
+            }
+            _ => schedule.due_us(facts.t_us, self.copy),
+        }
     }
 
     /// The request that is next; none at the session's end.

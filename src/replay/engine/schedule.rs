@@ -46,4 +46,11 @@ impl Schedule {
     pub fn due_us(&self, t_us: u64, copy: u16) -> u64 {
         self.starts_us.saturating_add(self.pace.due_us(t_us, copy))
     }
+
+    /// The microsecond of the run at which a client goes on that was free at `free_us` and then waits for `pause_us` of
+    /// captured time; nobody's time begins before the replay does.
+    pub fn after_pause_us(&self, free_us: u64, pause_us: u64) -> u64 {
+        let at_us = free_us.saturating_sub(self.starts_us);
+        self.starts_us.saturating_add(self.pace.after_pause_us(at_us, pause_us))
+    }
 }

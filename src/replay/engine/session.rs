@@ -62,7 +62,7 @@ impl SessionTask {
     /// # Errors
     /// The spool cannot be read; what was due before is booked.
     pub async fn run(mut self, stop: &mut Stop) -> Result<(), SpoolError> {
-        self.head.advance(&self.context.schedule)?;
+        self.head.advance(&self.context.schedule, self.state.free_us)?;
         loop {
             let woken =
                 if self.link.is_up() { self.wait_until_due(stop).await } else { self.wait_until_up(stop).await? };
@@ -121,7 +121,7 @@ impl SessionTask {
                 () = context.timer.until(gives_up_us) => {
                     let Some(next) = head.next() else { return Ok(Woken::Closed) };
                     give_up(context, *about, state, &next);
-                    head.advance(&context.schedule)?;
+                    head.advance(&context.schedule, state.free_us)?;
                     tenant.set(head.tenant());
                 }
             }
@@ -139,7 +139,7 @@ impl SessionTask {
         } else if !self.send(next, stop).await {
             return Ok(());
         }
-        self.head.advance(&self.context.schedule)
+        self.head.advance(&self.context.schedule, self.state.free_us)
     }
 
     /// Sends a request and sees it to its end. False when not a byte of it left, so that it is still to be sent.
@@ -148,7 +148,7 @@ impl SessionTask {
         let mut ready_us = self.state.free_us.max(self.link.usable_us());
         let mut due_us = due_us;
         if self.context.schedule.pace().is_closed_loop() {
-            // Due when ready; what is ready early is due when the replay starts.
+            // Due when ready; what is ready early is due when the replay starts, or its client has thought.
             ready_us = ready_us.max(due_us);
             due_us = ready_us;
         }
@@ -298,7 +298,7 @@ impl SessionTask {
                 let sample = Sample { message, done_us: now_us, ..unsent(self.about, &next) };
                 self.context.book.sample(Sample { outcome: Outcome::Skipped, ..sample });
             }
-            self.head.advance(&schedule)?;
+            self.head.advance(&schedule, self.state.free_us)?;
         }
         Ok(())
     }

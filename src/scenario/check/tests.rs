@@ -79,6 +79,8 @@ fn a_closed_loop_refuses_objectives_on_response_times() {
     let text = |objective: &str| format!("objectives = [\"{objective}\"]\n{WORKLOAD}speed = \"max\"\n");
     assert!(said(&text("downtime < 30s"))[0].contains("cannot be judged with speed = \"max\""));
     assert!(said(&text("service.p99 < 30ms")).is_empty());
+    let thinking = text("downtime < 30s").replace("speed = \"max\"", "pacing = \"think-time\"");
+    assert!(said(&thinking)[0].contains("cannot be judged with pacing = \"think-time\""));
 }
 
 #[test]

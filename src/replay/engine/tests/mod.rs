@@ -3,5 +3,6 @@
 mod faults;
 mod live;
 mod outage;
+mod shape;
 mod stand_in;
 mod story;

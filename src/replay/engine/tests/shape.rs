@@ -1,0 +1,54 @@
+//! Traffic that is not the captured one: closed loops and other paces.
+
+use super::stand_in::{Deed, StandIn};
+use super::story::{CLIENTS, Story};
+use crate::replay::pace::Pace;
+use crate::samples::sample::Outcome::{Failed, Ok, Skipped};
+use crate::scenario::resolved::{Pacing, Speed};
+
+const THINKING: Pacing = Pacing::ThinkTime;
+
+#[tokio::test]
+async fn with_think_time_a_client_pauses_after_the_answer_as_it_did_in_the_capture() {
+    let server = StandIn::new(|_, sql| match sql {
+        "SELECT 'slow'" => Deed::AnswerAfter("SELECT 'release'"),
+        _ => Deed::Answer,
+    });
+    let mut story = Story::new(CLIENTS)
+        .session(1)
+        .session(2)
+        .query(0, 1, "SELECT 'slow'")
+        .took(40)
+        .query(100, 1, "SELECT 'after 60 ms'")
+        .query(150, 1, "SELECT 'after 50 ms'")
+        .took(70)
+        .query(200, 1, "SELECT 'at once'")
+        .query(300, 2, "SELECT 'release'");
+    story.pace = Pace { pacing: THINKING, ..Pace::new(Speed::Factor(2.0), 1) };
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [Ok; 4]);
+    let requests = replayed.requests(1);
+    let pauses_us: Vec<u64> = requests.windows(2).map(|pair| pair[1].due_us - pair[0].done_us).collect();
+    assert_eq!(pauses_us, [30_000, 25_000, 0]);
+    assert!(requests.iter().all(|request| Some(request.due_us) == request.ready_us), "{requests:?}");
+    assert!(requests[0].done_us >= replayed.requests(2)[0].due_us);
+    assert_eq!((replayed.report.offered(), replayed.report.workload_ended), (5, true));
+}
+
+#[tokio::test]
+async fn with_think_time_the_rest_of_a_broken_transaction_takes_no_time() {
+    let server = StandIn::new(|_, sql| if sql == "SELECT 1 / 0" { Deed::Error("22012") } else { Deed::Answer });
+    let mut story = Story::new(CLIENTS)
+        .session(1)
+        .query(0, 1, "BEGIN")
+        .query(1, 1, "SELECT 1 / 0")
+        .query(300, 1, "UPDATE t SET a = 1")
+        .query(600, 1, "COMMIT")
+        .query(620, 1, "SELECT 2");
+    story.pace = Pace { pacing: THINKING, ..Pace::new(Speed::Factor(1.0), 1) };
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [Ok, Failed, Skipped, Skipped, Ok]);
+    let requests = replayed.requests(1);
+    assert!(requests[2..4].iter().all(|skipped| skipped.due_us == skipped.done_us));
+    assert_eq!(requests[4].due_us, requests[3].done_us + 20_000);
+}
