@@ -14,7 +14,7 @@ use super::{Ended, show};
 use crate::capture::proxy::{
     self, Encryption, JournalOptions, News, Progress, ProxyOptions, journal_path, parse_address, run,
 };
-use crate::net::{Address, Identity, SslMode, Target, Tls};
+use crate::net::{Address, Identity, SslMode, Target, Tls, TlsSettings};
 use crate::words::exit::ExitCode;
 
 /// Capture live traffic: relay it between clients and a server, untouched, and record it until ctrl-C or SIGTERM
@@ -69,7 +69,7 @@ pub(super) fn carry_out(typed: CaptureProxy) -> Ended {
         (None, None) => (Encryption::PassedOn, SslMode::Disable),
         (identity, sslmode) => (Encryption::Answered(identity), sslmode.unwrap_or_default()),
     };
-    let tls = Tls::new(sslmode, typed.sslrootcert.as_deref())?;
+    let tls = Tls::new(&TlsSettings { sslrootcert: typed.sslrootcert, ..TlsSettings::of_mode(sslmode) })?;
     let options = ProxyOptions {
         listen: typed.listen,
         upstream: Target { address: typed.upstream, tls },

@@ -15,8 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
+use super::identity::PROTOCOL_NAME;
 use super::stream::Stream;
-use super::tls::{SslMode, Tls};
+use super::tls::{Tls, Way};
+use super::tls_settings::{SslMode, SslNegotiation};
 use crate::pgwire::frontend;
 
 /// A server's address.
@@ -57,6 +59,14 @@ impl Target {
         Self { address: Address::Tcp { host: host.into(), address: None, port }, tls: Tls::DISABLED }
     }
 
+    /// The ways to begin a connection, in the order in which they are tried.
+    pub fn ways(&self) -> &'static [Way] {
+        match self.address {
+            Address::Tcp { .. } => self.tls.ways(),
+            Address::Unix { .. } => &[Way::Plain],
+        }
+    }
+
     /// `host` and `port` as they stand in a DSN.
     pub fn host_and_port(&self) -> (String, u16) {
         match &self.address {
@@ -81,12 +91,43 @@ pub enum DialError {
     TlsNotOffered,
     #[error("the TLS handshake failed")]
     Handshake(#[source] io::Error),
+    #[error("the server did not ask for a certificate, and sslcertmode asks for that")]
+    CertificateNotAsked,
+    #[error("the handshake did not name PostgreSQL's protocol, as sslnegotiation=direct needs it")]
+    ProtocolNotNamed,
     #[error("the server answered 0x{0:02x} to the request for TLS")]
     Protocol(u8),
 }
 
-/// Opens a stream to `target`, TLS included, in `within` at most.
+impl DialError {
+    /// Whether the way was the trouble, so that another one may do.
+    pub fn is_of_way(&self) -> bool {
+        match self {
+            Self::TlsNotOffered | Self::Handshake(_) | Self::CertificateNotAsked | Self::ProtocolNotNamed => true,
+            Self::Protocol(answer) => *answer == b'E',
+            Self::TimedOut(_) | Self::Resolve(_) | Self::Connect(_) | Self::Lost(_) => false,
+        }
+    }
+}
+
+/// Opens a stream to `target` by the first way that does, TLS included, in `within` at most. Who logs in goes through
+/// the ways himself, since the login may fail by one of them.
 pub async fn dial(target: &Target, within: Duration) -> Result<Stream, DialError> {
+    let opening = async {
+        let mut failed = None;
+        for way in target.ways() {
+            match dial_by(target, *way, within).await {
+                Err(error) if error.is_of_way() => failed.get_or_insert(error),
+                done => return done,
+            };
+        }
+        Err(failed.unwrap_or(DialError::TlsNotOffered))
+    };
+    tokio::time::timeout(within, opening).await.unwrap_or(Err(DialError::TimedOut(within)))
+}
+
+/// Opens a stream to `target` by one way in `within` at most. With `prefer`, a server without TLS gives a plain one.
+pub async fn dial_by(target: &Target, way: Way, within: Duration) -> Result<Stream, DialError> {
     let opening = async {
         match &target.address {
             Address::Unix { directory, port } => {
@@ -95,7 +136,10 @@ pub async fn dial(target: &Target, within: Duration) -> Result<Stream, DialError
             }
             Address::Tcp { host, address, port } => {
                 let tcp = dial_tcp(host, *address, *port).await?;
-                secure(tcp, host, &target.tls).await
+                match way {
+                    Way::Plain => Ok(Stream::Tcp(tcp)),
+                    Way::Encrypted => secure(tcp, host, &target.tls).await,
+                }
             }
         }
     };
@@ -127,23 +171,40 @@ async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 async fn secure(mut tcp: TcpStream, host: &str, tls: &Tls) -> Result<Stream, DialError> {
-    let Some(config) = tls.config() else {
+    let Some((config, shown)) = tls.config() else {
         return Ok(Stream::Tcp(tcp));
     };
+    let is_direct = tls.settings().negotiation() == SslNegotiation::Direct;
+    if !is_direct && !ask_for_tls(&mut tcp).await? {
+        return match tls.settings().mode() {
+            SslMode::Prefer => Ok(Stream::Tcp(tcp)),
+            _ => Err(DialError::TlsNotOffered),
+        };
+    }
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|error| DialError::Handshake(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(DialError::Handshake)?;
+    // A server of another protocol may shake hands, too: it must say that PostgreSQL is what it speaks.
+    if is_direct && stream.get_ref().1.alpn_protocol() != Some(PROTOCOL_NAME) {
+        return Err(DialError::ProtocolNotNamed);
+    }
+    if shown.is_some_and(|shown| !shown.was_asked_for()) {
+        return Err(DialError::CertificateNotAsked);
+    }
+    Ok(Stream::Tls(Box::new(stream.into())))
+}
+
+/// Whether the server offers TLS.
+async fn ask_for_tls(tcp: &mut TcpStream) -> Result<bool, DialError> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     tcp.write_all(&request).await.map_err(DialError::Lost)?;
     // Exactly one byte is read, so what an attacker put behind it would be part of the handshake and break it.
     match tcp.read_u8().await.map_err(DialError::Lost)? {
-        b'S' => {}
-        b'N' if tls.mode() == SslMode::Prefer => return Ok(Stream::Tcp(tcp)),
-        b'N' => return Err(DialError::TlsNotOffered),
-        other => return Err(DialError::Protocol(other)),
+        b'S' => Ok(true),
+        b'N' => Ok(false),
+        other => Err(DialError::Protocol(other)),
     }
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|error| DialError::Handshake(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    let stream = TlsConnector::from(config.clone()).connect(name, tcp).await.map_err(DialError::Handshake)?;
-    Ok(Stream::Tls(Box::new(stream.into())))
 }
 
 #[cfg(test)]
@@ -151,6 +212,7 @@ async fn secure(mut tcp: TcpStream, host: &str, tls: &Tls) -> Result<Stream, Dia
 mod tests {
     use tokio::net::TcpListener;
 
+    use super::super::tls_settings::TlsSettings;
     use super::*;
 
     const WITHIN: Duration = Duration::from_secs(20);
@@ -168,7 +230,7 @@ mod tests {
     }
 
     fn target(port: u16, mode: SslMode) -> Target {
-        Target { tls: Tls::new(mode, None).unwrap(), ..Target::tcp("127.0.0.1", port) }
+        Target { tls: Tls::new(&TlsSettings::of_mode(mode)).unwrap(), ..Target::tcp("127.0.0.1", port) }
     }
 
     #[tokio::test]

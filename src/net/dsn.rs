@@ -5,16 +5,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::dial::{Address, Target};
 use super::secret::Secret;
-use super::tls::{SslMode, Tls, TlsError};
+use super::tls::{Tls, TlsError};
+use super::tls_settings::TlsSettings;
 
 /// libpq's keys that change nothing that matters here: read, so that a DSN in use elsewhere works, and left out.
-const IGNORED_KEYS: [&str; 11] = [
-    "channel_binding",
+const IGNORED_KEYS: [&str; 10] = [
     "client_encoding",
     "fallback_application_name",
     "gssencmode",
@@ -50,8 +49,8 @@ pub struct Dsn {
     pub user: Option<String>,
     pub database: Option<String>,
     pub password: Option<Secret>,
-    pub sslmode: Option<SslMode>,
-    pub sslrootcert: Option<PathBuf>,
+    /// `sslmode` and the like.
+    pub tls: TlsSettings,
     pub application_name: Option<String>,
     /// Command-line options for the server, such as `-c search_path=app`.
     pub options: Option<String>,
@@ -67,17 +66,19 @@ impl Dsn {
             Some(rest) => dsn.read_uri(rest)?,
             None => dsn.read_pairs(text)?,
         }
+        dsn.tls.check().map_err(|(key, detail)| DsnError::Value { key, detail })?;
         Ok(dsn)
     }
 
-    /// The server that it names, `localhost:5432` by default. Reads root certificates where `sslmode` needs them.
+    /// The server that it names, `localhost:5432` by default. Reads the certificates that `sslmode`
+    /// needs and those of the client.
     pub fn target(&self) -> Result<Target, TlsError> {
         let port = self.port();
         let host = self.host();
         if host.starts_with('/') && self.hostaddr.is_none() {
-            return Ok(Target::unix(host, port));
+            return Ok(Target { tls: Tls::without(self.tls.channel_binding()), ..Target::unix(host, port) });
         }
-        let tls = Tls::new(self.sslmode.unwrap_or_default(), self.sslrootcert.as_deref())?;
+        let tls = Tls::new(&self.tls)?;
         Ok(Target { address: Address::Tcp { host, address: self.hostaddr, port }, tls })
     }
 
@@ -105,20 +106,19 @@ impl Dsn {
 
     /// `key=value` pairs without the password: for programs that have the password from elsewhere.
     pub fn without_password(&self) -> String {
-        let pairs: [(&str, Option<String>); 10] = [
+        let pairs: [(&str, Option<String>); 8] = [
             ("host", self.host.clone()),
             ("hostaddr", self.hostaddr.map(|address| address.to_string())),
             ("port", self.port.map(|port| port.to_string())),
             ("user", self.user.clone()),
             ("dbname", self.database.clone()),
-            ("sslmode", self.sslmode.map(|mode| mode.name().to_owned())),
-            ("sslrootcert", self.sslrootcert.as_deref().map(|path: &Path| path.display().to_string())),
             ("application_name", self.application_name.clone()),
             ("options", self.options.clone()),
             ("connect_timeout", self.connect_timeout.map(|timeout| timeout.as_secs().to_string())),
         ];
         let written: Vec<String> = pairs
             .into_iter()
+            .chain(self.tls.pairs())
             .filter_map(|(key, value)| value.map(|value| format!("{key}={}", quoted(&value))))
             .collect();
         written.join(" ")
@@ -134,10 +134,6 @@ impl Dsn {
             "user" => self.user = value,
             "dbname" => self.database = value,
             "password" => self.password = value.map(Secret::new),
-            "sslmode" => self.sslmode = parsed("sslmode", value)?,
-            // As with libpq, the system's roots make only sense with the strictest mode.
-            "sslrootcert" if value.as_deref() == Some("system") => self.sslmode = Some(SslMode::VerifyFull),
-            "sslrootcert" => self.sslrootcert = value.map(PathBuf::from),
             "application_name" => self.application_name = value,
             "options" => self.options = value,
             "connect_timeout" => {
@@ -145,6 +141,7 @@ impl Dsn {
                 self.connect_timeout = seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs);
             }
             ignored if IGNORED_KEYS.contains(&ignored) => {}
+            key if self.tls.set(key, value).map_err(|(key, detail)| DsnError::Value { key, detail })? => {}
             unknown => return Err(DsnError::UnknownKey(unknown.chars().take(40).collect())),
         }
         Ok(())
@@ -267,6 +264,7 @@ fn quoted(value: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::tls_settings::SslMode;
     use super::*;
 
     #[test]
@@ -279,7 +277,7 @@ mod tests {
         assert_eq!(dsn.password.as_ref().map(Secret::expose), Some("s:cret"));
         assert_eq!((dsn.host().as_str(), dsn.port()), ("db.example", 5433));
         assert_eq!(dsn.database.as_deref(), Some("shop"));
-        assert_eq!(dsn.sslmode, Some(SslMode::VerifyFull));
+        assert_eq!(dsn.tls.sslmode, Some(SslMode::VerifyFull));
         assert_eq!(dsn.connect_timeout, Some(Duration::from_secs(3)));
     }
 
@@ -315,7 +313,8 @@ mod tests {
             ("host=a,b", "several hosts"),
             ("port=hush", "\"port\""),
             ("passwort=hush", "unknown key \"passwort\""),
-            ("postgres://h?sslmode=hush", "disable, prefer"),
+            ("postgres://h?sslmode=hush", "disable, allow, prefer"),
+            ("sslmode=allow sslnegotiation=direct", "too weak"),
             ("user='hush", "no end"),
             ("hush", "\"=\" is missing"),
             ("postgres://a:%zz@h", "hexadecimal"),

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::stream::Stream;
 
 /// The name that PostgreSQL's clients give their protocol in the handshake (since 17).
-const PROTOCOL_NAME: &[u8] = b"postgresql";
+pub(super) const PROTOCOL_NAME: &[u8] = b"postgresql";
 
 /// Why a certificate or its key is of no use.
 #[derive(Debug, thiserror::Error)]

@@ -45,8 +45,9 @@ pub fn find(lookup: Lookup<'_>, environment: impl Fn(&str) -> Option<String>) ->
 
 fn find_in_file(lookup: Lookup<'_>, path: &Path) -> Result<Option<Secret>, PasswordError> {
     let failed = |source| PasswordError::Read { path: path.to_owned(), source };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let text = match std::fs::read(path) {
+        // A line that is not UTF-8 must not hide the others.
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
@@ -64,28 +65,35 @@ fn find_in_text(lookup: Lookup<'_>, text: &str) -> Option<Secret> {
     let port = lookup.port.to_string();
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let fields = fields(line);
-        let [at_host, at_port, at_database, at_user, password] = &fields[..] else { return None };
+        // What follows the password, behind one more colon, is nothing to libpq.
+        let [at_host, at_port, at_database, at_user, password, ..] = &fields[..] else { return None };
         [(at_host, host), (at_port, &*port), (at_database, lookup.database), (at_user, lookup.user)]
             .iter()
-            .all(|(field, wanted)| *field == "*" || field == wanted)
-            .then(|| Secret::new(password.as_str()))
+            .all(|(field, wanted)| **field == "*" || unprotected(field) == *wanted)
+            .then(|| Secret::new(unprotected(password)))
     })
 }
 
-/// Splits at the first four colons that no backslash protects, and takes the backslashes away.
-fn fields(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut characters = line.chars();
+/// Splits at the colons that no backslash protects. The backslashes stay: `\*` is a star, and `*` is anything.
+fn fields(line: &str) -> Vec<&str> {
+    let mut is_protected = false;
+    line.split(|character| {
+        let ends = character == ':' && !is_protected;
+        is_protected = character == '\\' && !is_protected;
+        ends
+    })
+    .collect()
+}
+
+/// Takes the backslashes away that protect what follows them.
+fn unprotected(field: &str) -> String {
+    let mut characters = field.chars();
+    let mut text = String::new();
     while let Some(character) = characters.next() {
-        let full = fields.len() == 5;
-        let Some(last) = fields.last_mut() else { break };
-        match character {
-            '\\' => last.push(characters.next().unwrap_or('\\')),
-            ':' if !full => fields.push(String::new()),
-            other => last.push(other),
-        }
+        let plain = if character == '\\' { characters.next().unwrap_or('\\') } else { character };
+        text.push(plain);
     }
-    fields
+    text
 }
 
 #[cfg(test)]
@@ -110,7 +118,19 @@ mod tests {
 
     #[test]
     fn colons_and_backslashes_can_be_protected() {
-        assert_eq!(found(r"db.example:5433:shop:ann:a\:b\\c:d").as_deref(), Some(r"a:b\c:d"));
+        assert_eq!(found(r"db.example:5433:shop:ann:a\:b\\c:d").as_deref(), Some(r"a:b\c"));
+        assert_eq!(found(r"db.example:5433:shop:\*:no"), None);
+        assert_eq!(found(r"db.example:5433:shop:\a\nn:end\").as_deref(), Some(r"end\"));
+        assert_eq!(found("db.example:5433:shop:ann:windows\r\n").as_deref(), Some("windows"));
+        let star = Lookup { user: "*", ..LOOKUP };
+        assert_eq!(find_in_text(star, r"*:*:*:\*:yes").unwrap().expose(), "yes");
+    }
+
+    #[test]
+    fn a_socket_in_its_default_directory_is_localhost() {
+        for (host, fits) in [("/var/run/postgresql", true), ("/tmp", true), ("/run/pg", false), ("localhost", true)] {
+            assert_eq!(find_in_text(Lookup { host, ..LOOKUP }, "localhost:*:*:*:p").is_some(), fits, "{host}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
+use super::end_point;
+
 /// A connected stream, to a server or from a client.
 #[derive(Debug)]
 pub enum Stream {
@@ -23,6 +25,13 @@ impl Stream {
     /// Whether what is said is encrypted on its way.
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// What ties a proof to this connection (RFC 5929); none without TLS or where the certificate has no such hash.
+    pub fn tls_server_end_point(&self) -> Option<Vec<u8>> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, session) = stream.get_ref();
+        end_point::tls_server_end_point(session.peer_certificates()?.first()?)
     }
 }
 

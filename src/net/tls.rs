@@ -1,20 +1,24 @@
-//! TLS as libpq's `sslmode` and `sslrootcert` ask for it, by rustls.
+//! TLS as libpq's settings ask for it, by rustls.
 //!
-//! Takes a mode and perhaps a file of root certificates and gives what a handshake needs. Must not know about sockets.
+//! Takes the settings, reads the certificates that they name, and gives what a handshake needs. Must not know about sockets.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::client_certificate::{self, ClientCertificateError, Shown};
+use super::identity::PROTOCOL_NAME;
+use super::tls_settings::{ChannelBinding, SslCertMode, SslMode, TlsSettings};
 
 /// Where systems keep the certificate authorities that they trust.
 const SYSTEM_BUNDLES: [&str; 5] = [
@@ -25,47 +29,6 @@ const SYSTEM_BUNDLES: [&str; 5] = [
     "/opt/homebrew/etc/ca-certificates/cert.pem",
 ];
 
-/// libpq's `sslmode`, less `allow`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SslMode {
-    Disable,
-    /// TLS if the server offers it, without looking at its certificate.
-    #[default]
-    Prefer,
-    /// TLS or nothing; the certificate is looked at only if root certificates were named, as libpq does it.
-    Require,
-    /// The certificate must be signed by a root.
-    VerifyCa,
-    /// The certificate must be signed by a root and be the host's own.
-    VerifyFull,
-}
-
-impl SslMode {
-    const ALL: [Self; 5] = [Self::Disable, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
-
-    /// The name as in a DSN.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
-    }
-}
-
-impl FromStr for SslMode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.name() == text)
-            .ok_or_else(|| "sslmode is one of disable, prefer, require, verify-ca and verify-full".to_owned())
-    }
-}
-
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -75,54 +38,116 @@ pub enum TlsError {
     NoRoots { path: PathBuf },
     #[error("found no root certificates of the system\nhint: name a file of them as sslrootcert")]
     NoSystemRoots,
+    #[error(transparent)]
+    ClientCertificate(#[from] ClientCertificateError),
     #[error("could not set up TLS")]
     Setup(#[source] rustls::Error),
 }
 
-/// What a handshake needs. Cheap to clone.
+/// One way to begin a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Plain,
+    Encrypted,
+}
+
+/// What a handshake needs.
 #[derive(Clone)]
 pub struct Tls {
-    mode: SslMode,
+    settings: TlsSettings,
     config: Option<Arc<ClientConfig>>,
+    /// What the client shows a server that must ask for it.
+    required: Option<Arc<CertifiedKey>>,
 }
 
 impl Tls {
     /// No TLS.
-    pub const DISABLED: Self = Self { mode: SslMode::Disable, config: None };
+    pub const DISABLED: Self = Self { settings: TlsSettings::of_mode(SslMode::Disable), config: None, required: None };
 
-    /// Reads the root certificates that `mode` needs: those of `roots`, else the system's.
-    pub fn new(mode: SslMode, roots: Option<&Path>) -> Result<Self, TlsError> {
+    /// No TLS, where passwords may nevertheless be asked to be bound to it.
+    pub fn without(channel_binding: ChannelBinding) -> Self {
+        let mut tls = Self::DISABLED;
+        tls.settings.channel_binding = Some(channel_binding).filter(|binding| *binding != ChannelBinding::default());
+        tls
+    }
+
+    /// Reads the certificates that the settings name or need.
+    pub fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let mode = settings.mode();
         if mode == SslMode::Disable {
-            return Ok(Self::DISABLED);
+            return Ok(Self { settings: settings.clone(), ..Self::DISABLED });
         }
         let provider = Arc::new(ring::default_provider());
+        let roots = settings.sslrootcert.as_deref().filter(|_| !settings.wants_system_roots());
         let check = match (mode, roots) {
             (SslMode::VerifyFull, _) => Check::Name(webpki(find_roots(roots)?, &provider)?),
             (SslMode::VerifyCa, _) | (SslMode::Require, Some(_)) => Check::Signer(find_roots(roots)?),
+            // The weakest modes do without roots that are not there, as with libpq.
+            (_, Some(path)) if path.exists() => Check::Signer(read_roots(path)?),
             _ => Check::Nothing,
+        };
+        let cert_mode = settings.sslcertmode.unwrap_or_default();
+        let shown = match (&settings.sslcert, &settings.sslkey) {
+            (Some(certificate), Some(key)) if cert_mode != SslCertMode::Disable => {
+                Some(client_certificate::read(certificate, key, &provider)?)
+            }
+            _ => None,
         };
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setup)?;
         let verifier = Arc::new(Verifier { check, provider });
-        let config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-        Ok(Self { mode, config: Some(Arc::new(config)) })
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        let mut config = match &shown {
+            Some(certificate) => builder.with_client_cert_resolver(Arc::new(Shown::new(Arc::clone(certificate)))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![PROTOCOL_NAME.to_vec()];
+        config.enable_sni = settings.sslsni.unwrap_or(true);
+        // Every session shakes hands in full, as those of libpq do: that is what a server pays at a reconnect.
+        config.resumption = Resumption::disabled();
+        let required = shown.filter(|_| cert_mode == SslCertMode::Require);
+        Ok(Self { settings: settings.clone(), config: Some(Arc::new(config)), required })
     }
 
-    /// The mode it was made for.
-    pub fn mode(&self) -> SslMode {
-        self.mode
+    /// The settings it was made of.
+    pub fn settings(&self) -> &TlsSettings {
+        &self.settings
     }
 
-    /// What rustls needs; none if TLS is disabled.
-    pub fn config(&self) -> Option<&Arc<ClientConfig>> {
-        self.config.as_ref()
+    /// The ways to begin a connection, in the order in which they are tried.
+    pub fn ways(&self) -> &'static [Way] {
+        match self.settings.mode() {
+            SslMode::Disable => &[Way::Plain],
+            SslMode::Allow => &[Way::Plain, Way::Encrypted],
+            SslMode::Prefer => &[Way::Encrypted, Way::Plain],
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Way::Encrypted],
+        }
+    }
+
+    /// What rustls needs for one connection; none if TLS is disabled. Where the server must ask for the certificate, also
+    /// what tells whether it did.
+    pub(super) fn config(&self) -> Option<(Arc<ClientConfig>, Option<Arc<Shown>>)> {
+        let config = self.config.as_ref()?;
+        let Some(certificate) = &self.required else { return Some((Arc::clone(config), None)) };
+        let shown = Arc::new(Shown::new(Arc::clone(certificate)));
+        let mut own = ClientConfig::clone(config);
+        own.client_auth_cert_resolver = Arc::clone(&shown) as _;
+        Some((Arc::new(own), Some(shown)))
     }
 }
 
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
+impl Eq for Tls {}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.mode.name())
+        f.write_str(self.settings.mode().name())
     }
 }
 
@@ -225,19 +250,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_have_their_names_from_libpq() {
-        for mode in SslMode::ALL {
-            assert_eq!(mode.name().parse(), Ok(mode));
-        }
-        assert!("allow".parse::<SslMode>().unwrap_err().contains("verify-full"));
-    }
-
-    #[test]
     fn roots_are_read_only_where_the_mode_looks_at_the_certificate() {
-        let missing = Path::new("/nowhere/roots.pem");
-        assert!(Tls::new(SslMode::Disable, Some(missing)).unwrap().config().is_none());
-        assert!(Tls::new(SslMode::Prefer, Some(missing)).is_ok());
-        assert!(matches!(Tls::new(SslMode::VerifyFull, Some(missing)), Err(TlsError::Roots { .. })));
-        assert!(matches!(Tls::new(SslMode::Require, Some(missing)), Err(TlsError::Roots { .. })));
+        let made = |mode| {
+            Tls::new(&TlsSettings { sslrootcert: Some("/nowhere/roots.pem".into()), ..TlsSettings::of_mode(mode) })
+        };
+        assert!(made(SslMode::Disable).unwrap().config().is_none());
+        assert!(made(SslMode::Prefer).is_ok() && made(SslMode::Allow).is_ok());
+        assert!(matches!(made(SslMode::VerifyFull), Err(TlsError::Roots { .. })));
+        assert!(matches!(made(SslMode::Require), Err(TlsError::Roots { .. })));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{Address, DialError, Identity, SslMode, Stream, Target, Tls, dial};
+use super::{Address, DialError, Identity, SslMode, Stream, Target, Tls, TlsSettings, dial};
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -33,7 +33,7 @@ async fn tls_server() -> u16 {
 }
 
 async fn dial_with(mode: SslMode, roots: Option<&str>, host: &str) -> Result<Stream, DialError> {
-    let tls = Tls::new(mode, roots.map(certificate).as_deref()).unwrap();
+    let tls = Tls::new(&TlsSettings { sslrootcert: roots.map(certificate), ..TlsSettings::of_mode(mode) }).unwrap();
     let port = tls_server().await;
     let address = Address::Tcp { host: host.into(), address: Some([127, 0, 0, 1].into()), port };
     dial(&Target { address, tls }, WITHIN).await

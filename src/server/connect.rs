@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use super::authenticate;
 use super::connection::Connection;
 use super::login::Login;
+use super::ways::Ways;
 use crate::net::{self, DialError, Target};
 use crate::pgwire::backend::{CancelKey, ServerError};
 use crate::pgwire::{PROTOCOL_3_0, frontend};
@@ -80,6 +81,9 @@ impl From<DialError> for ConnectError {
             DialError::Lost(source) => Self::lost(&source),
             DialError::TlsNotOffered => Self::Tls { reason: "the server does not offer it".into() },
             DialError::Handshake(source) => Self::Tls { reason: source.to_string().into() },
+            DialError::CertificateNotAsked | DialError::ProtocolNotNamed => {
+                Self::Tls { reason: error.to_string().into() }
+            }
             DialError::Protocol(_) => Self::protocol(error),
         }
     }
@@ -88,12 +92,16 @@ impl From<DialError> for ConnectError {
 /// Opens a session up to its first ReadyForQuery, in `within` at most.
 pub async fn connect(target: &Target, login: &Login, within: Duration) -> Result<Connection, ConnectError> {
     let opening = async {
-        let stream = net::dial(target, within).await?;
-        let mut connection = Connection::new(stream);
-        frontend::startup(connection.out(), PROTOCOL_3_0, login.startup_parameters())
-            .map_err(ConnectError::protocol)?;
-        authenticate::log_in(&mut connection, login).await?;
-        Ok(connection)
+        let mut ways = Ways::new(target);
+        loop {
+            let mut connection = Connection::new(ways.dial(within).await?);
+            frontend::startup(connection.out(), PROTOCOL_3_0, login.startup_parameters())
+                .map_err(ConnectError::protocol)?;
+            match authenticate::log_in(&mut connection, login, target.tls.settings().channel_binding()).await {
+                Ok(()) => return Ok(connection),
+                Err(error) => ways.rejected(error)?,
+            }
+        }
     };
     tokio::time::timeout(within, opening).await.unwrap_or(Err(ConnectError::TimedOut { within }))
 }

@@ -150,6 +150,11 @@ impl Connection {
         .await;
     }
 
+    /// What carries the session.
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
     /// One step of the login: reads a message and lets `answer` write what the server asks for.
     pub(super) async fn greeting(
         &mut self,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::login::Login;
-use crate::net::{Address, Dsn, Secret, Target};
+use crate::net::{Address, Dsn, Secret, Target, TlsSettings};
 
 /// The server behind an endpoint at some moment.
 #[derive(Clone, Debug)]
@@ -119,13 +119,19 @@ impl Endpoint {
             Address::Unix { .. } => None,
         };
         let Login { user, database, .. } = self.shared.control.clone();
+        let settings = place.target.tls.settings();
         Dsn {
             host: Some(host),
             hostaddr,
             port: Some(port),
             user: Some(user),
             database: Some(database),
-            sslmode: Some(place.target.tls.mode()).filter(|_| matches!(place.target.address, Address::Tcp { .. })),
+            tls: match place.target.address {
+                Address::Tcp { .. } => settings.clone(),
+                Address::Unix { .. } => {
+                    TlsSettings { channel_binding: settings.channel_binding, ..TlsSettings::default() }
+                }
+            },
             ..Dsn::default()
         }
         .without_password()

@@ -6,7 +6,7 @@
 //! account, launch, process        who runs what, in process groups of its own
 //! registry, leftovers             what belongs to a run, and how it goes
 //! workspace, spec, cluster        temporary clusters and their life
-//! login, authenticate, connect    how a session is opened
+//! login, ways, authenticate, connect  how a session is opened
 //! inbox, reply, connection        a session on our own wire code: the replay's and the probes' hot path
 //! control                         a session for catalogue queries and steps
 //! endpoint, external              what clients connect to, and servers that are not ours
@@ -36,6 +36,7 @@ pub mod process;
 pub mod registry;
 mod reply;
 pub mod spec;
+mod ways;
 pub mod wheel;
 pub mod workspace;
 
@@ -56,3 +57,6 @@ mod session_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tls_tests;
