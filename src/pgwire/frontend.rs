@@ -154,6 +154,14 @@ pub fn flush(out: &mut BytesMut) {
     empty(out, b'H');
 }
 
+/// FunctionCall: its body as another client wrote it.
+pub fn function_call(out: &mut BytesMut, body: &[u8]) -> Result<(), EncodeError> {
+    framed(out, Some(b'F'), |out| {
+        out.put_slice(body);
+        Ok(())
+    })
+}
+
 /// Terminate.
 pub fn terminate(out: &mut BytesMut) {
     empty(out, b'X');

@@ -8,5 +8,7 @@ pub mod pace;
 mod spool;
 
 pub use engine::{Engine, EngineError, EngineReport, Settings};
-pub use spool::{Body, Captured, DatabaseNames, Execution, RequestFacts, Session, SessionRequests};
+pub use spool::{
+    Body, Captured, DatabaseNames, Execution, Message, MessageSequence, RequestFacts, Session, SessionRequests,
+};
 pub use spool::{STATEMENTS_MAX, Spool, SpoolError, SpoolRequest, Totals, TransactionPart};

@@ -15,7 +15,7 @@ use tokio::io::AsyncWrite;
 
 use super::connect::ConnectError;
 use super::inbox::Inbox;
-use super::reply::{PartOfReply, ReplySummary};
+use super::reply::{Expected, PartOfReply, ReplySummary};
 use crate::net::Stream;
 use crate::pgwire::backend::{Authentication, CancelKey, CommandTag, ServerError, TransactionStatus, parameter_status};
 use crate::pgwire::frames::{Frames, Step};
@@ -35,6 +35,8 @@ pub struct Connection {
     frames: Frames,
     reply: PartOfReply,
     status: TransactionStatus,
+    /// No Sync has followed the messages that were answered last.
+    is_unsynced: bool,
     key: Option<CancelKey>,
     server_version: Option<Box<str>>,
 }
@@ -60,6 +62,7 @@ impl Connection {
             frames: Frames::new(is_kept),
             reply: PartOfReply::default(),
             status: TransactionStatus::Idle,
+            is_unsynced: false,
             key: None,
             server_version: None,
         }
@@ -83,6 +86,16 @@ impl Connection {
     /// The transaction that the session was in at the end of the last reply.
     pub fn status(&self) -> TransactionStatus {
         self.status
+    }
+
+    /// Whether the last reply ended without ReadyForQuery: the server waits for a Sync, and after an error for nothing else.
+    pub fn is_unsynced(&self) -> bool {
+        self.is_unsynced
+    }
+
+    /// Says what the reply to what was written will be, where it is not one ReadyForQuery.
+    pub fn expect(&mut self, expected: Expected) {
+        self.reply.expected = expected;
     }
 
     /// Hands the first bytes of what was written to the socket and gives the moment at which it took them. The rest
@@ -209,15 +222,13 @@ impl Connection {
         if before > 0 {
             self.reply.first_at.get_or_insert(self.inbox.read_at);
         }
-        let mut summary = None;
-        while summary.is_none() {
+        while !self.reply.is_whole() {
             match self.frames.next(&mut input).map_err(ConnectError::protocol)? {
                 Step::NeedMore => break,
                 Step::PassedOver { tag, frame_bytes } => self.reply.pass_over(tag, frame_bytes),
                 Step::Message { tag: b'Z', body, .. } => {
                     self.status = TransactionStatus::parse(body).ok_or_else(|| bad_body(b'Z'))?;
-                    let done_at = self.inbox.read_at;
-                    summary = Some(std::mem::take(&mut self.reply).finish(done_at, self.status));
+                    self.reply.ready();
                 }
                 Step::Message { tag: b'C', body, .. } => {
                     let tag = CommandTag::parse(body).ok_or_else(|| bad_body(b'C'))?;
@@ -225,7 +236,7 @@ impl Connection {
                 }
                 Step::Message { tag: b'E', body, .. } => {
                     let error = ServerError::parse(body).ok_or_else(|| bad_body(b'E'))?;
-                    self.reply.error.get_or_insert(error);
+                    self.reply.failed(error);
                 }
                 Step::Message { tag: b'G', .. } => {
                     frontend::copy_fail(&mut self.outbox, COPY_REFUSAL).map_err(ConnectError::protocol)?;
@@ -239,7 +250,14 @@ impl Connection {
         }
         let taken = before - input.len();
         self.inbox.take(taken);
-        Ok(summary)
+        Ok(self.reply.is_whole().then(|| self.finish_reply()))
+    }
+
+    fn finish_reply(&mut self) -> ReplySummary {
+        let reply = std::mem::take(&mut self.reply);
+        self.is_unsynced = reply.expected.ends > 0 || reply.expected.readies == 0;
+        self.reply.passes_over = reply.passes_over;
+        reply.finish(self.inbox.read_at, self.status)
     }
 
     /// Takes what a server may say to an idle session; anything else is out of place.

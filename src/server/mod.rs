@@ -43,7 +43,7 @@ pub mod workspace;
 pub use connect::{ConnectError, cancel_request, connect};
 pub use connection::Connection;
 pub use login::Login;
-pub use reply::ReplySummary;
+pub use reply::{Expected, ReplySummary};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

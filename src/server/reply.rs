@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use crate::pgwire::backend::{CommandTag, ServerError, TransactionStatus};
 
-/// The reply to one request: everything up to ReadyForQuery.
+/// The reply to one request: everything up to its last ReadyForQuery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplySummary {
     /// When the first byte of it was read.
     pub first_at: Instant,
-    /// When its ReadyForQuery was read.
+    /// When its end was read.
     pub done_at: Instant,
     /// Rows that were sent, of all statements.
     pub rows: u64,
@@ -27,9 +27,28 @@ pub struct ReplySummary {
     pub status: TransactionStatus,
 }
 
+/// What makes a reply whole: ReadyForQuery so many times, then the ends of so many messages that no Sync follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub readies: u32,
+    pub ends: u32,
+}
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self { readies: 1, ends: 0 }
+    }
+}
+
 /// What is known of a reply that has not come to its end.
 #[derive(Debug, Default)]
 pub(super) struct PartOfReply {
+    pub(super) expected: Expected,
+    pub(super) readies: u32,
+    /// Ends of messages since the last ReadyForQuery.
+    ends: u32,
+    /// The server passes over everything up to the next Sync.
+    pub(super) passes_over: bool,
     pub(super) first_at: Option<Instant>,
     pub(super) rows: u64,
     pub(super) bytes: u64,
@@ -48,10 +67,16 @@ impl PartOfReply {
                 self.bytes += frame_bytes;
             }
             b'd' => self.bytes += frame_bytes,
-            b'2' => self.extended = true,
+            b'2' => {
+                self.extended = true;
+                self.ends += 1;
+            }
+            // Parse, Close and Describe come to their ends by these.
+            b'1' | b'3' | b'T' | b'n' => self.ends += 1,
             // An empty query and a suspended portal end a statement without a tag.
             b'I' | b's' => {
                 self.statements += 1;
+                self.ends += 1;
                 self.tag = None;
             }
             _ => {}
@@ -60,7 +85,25 @@ impl PartOfReply {
 
     pub(super) fn complete(&mut self, tag: CommandTag) {
         self.statements += 1;
+        self.ends += 1;
         self.tag = Some(tag);
+    }
+
+    pub(super) fn failed(&mut self, error: ServerError) {
+        self.error.get_or_insert(error);
+        self.passes_over = true;
+    }
+
+    pub(super) fn ready(&mut self) {
+        self.readies += 1;
+        self.ends = 0;
+        self.passes_over = false;
+    }
+
+    /// Whether nothing more will come.
+    pub(super) fn is_whole(&self) -> bool {
+        let Expected { readies, ends } = self.expected;
+        self.readies >= readies && (self.ends >= ends || self.passes_over)
     }
 
     pub(super) fn finish(self, done_at: Instant, status: TransactionStatus) -> ReplySummary {

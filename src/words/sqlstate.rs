@@ -22,6 +22,8 @@ impl SqlState {
     pub const INVALID_CATALOG_NAME: Self = Self(*b"3D000");
     /// What nothing else is known of.
     pub const INTERNAL_ERROR: Self = Self(*b"XX000");
+    /// A statement was to be prepared under a name that is taken.
+    pub const DUPLICATE_PREPARED_STATEMENT: Self = Self(*b"42P05");
 
     /// The code with these characters, if they are five letters or digits.
     pub fn new(code: &[u8]) -> Option<Self> {

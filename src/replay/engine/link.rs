@@ -76,9 +76,11 @@ impl Link {
         self.usable_us
     }
 
-    /// Whether the server holds a transaction open for the session.
+    /// Whether the server holds a transaction open for the session, be it that of a pipeline without its Sync.
     pub fn in_transaction(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.status() != TransactionStatus::Idle)
+        let is_open =
+            |connection: &Connection| connection.is_unsynced() || connection.status() != TransactionStatus::Idle;
+        self.connection.as_ref().is_some_and(is_open)
     }
 
     /// The connection, what it has prepared, and the server that it leads to, while it is up.
@@ -135,6 +137,7 @@ impl Link {
     /// that does not work.
     pub async fn roll_back(&mut self) {
         let within = self.context.clients.deadline;
+        self.prepared.forget_unnamed();
         if let Some(connection) = &mut self.connection
             && !matches!(ask(connection, "ROLLBACK", within).await, Ok(reply) if reply.error.is_none())
         {
@@ -218,6 +221,11 @@ impl Link {
 /// A statement of the client itself, which is no request of the workload.
 async fn ask(connection: &mut Connection, sql: &str, within: Duration) -> Result<ReplySummary, ConnectError> {
     let asking = async {
+        if connection.is_unsynced() {
+            frontend::sync(connection.out());
+            connection.send().await?;
+            connection.read_reply().await?;
+        }
         frontend::query(connection.out(), sql.as_bytes())
             .map_err(|error| ConnectError::Protocol { reason: error.to_string().into() })?;
         connection.send().await?;

@@ -16,7 +16,7 @@ use super::outcome;
 use super::stop::Stop;
 use super::worker::Context;
 use crate::pgwire::backend::TransactionStatus;
-use crate::replay::spool::{Body, RequestFacts, SpoolError};
+use crate::replay::spool::{RequestFacts, SpoolError};
 use crate::samples::sample::{Outcome, Sample};
 use crate::server::{ConnectError, ReplySummary};
 
@@ -164,12 +164,15 @@ impl SessionTask {
         let (Some(request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
             return false;
         };
-        if let Err(error) = prepared.write(&request.body, connection.out()) {
-            context.book.offer();
-            sample.message = Some(error.to_string().into());
-            self.book(sample, Outcome::Failed, context.schedule.now_us());
-            self.after_failure(&facts).await;
-            return true;
+        match prepared.write(&request, connection.out()) {
+            Ok(expected) => connection.expect(expected),
+            Err(error) => {
+                context.book.offer();
+                sample.message = Some(error.to_string().into());
+                self.book(sample, Outcome::Failed, context.schedule.now_us());
+                self.after_failure(&facts).await;
+                return true;
+            }
         }
         let sent = tokio::time::timeout(patience.abandon.max(patience.deadline), connection.send()).await;
         let answer = match sent {
@@ -209,11 +212,8 @@ impl SessionTask {
         sample.bytes = reply.bytes;
         sample.sqlstate = reply.error.as_ref().map(|error| error.sqlstate);
         sample.message = reply.error.as_ref().map(|error| error.message.clone());
-        let text =
-            self.head.request().filter(|request| request.facts.changes_session).map(|request| match request.body {
-                Body::Simple { sql } => sql,
-                Body::Execute(execution) => execution.sql,
-            });
+        let request = self.head.request().filter(|request| request.facts.changes_session);
+        let text = request.map(|request| request.body.session_sql());
         self.link.note(reply, text);
         self.book(sample, outcome, done_us);
         if outcome == Outcome::Failed {

@@ -9,12 +9,16 @@ mod cache;
 mod chain;
 mod deeds;
 mod index;
+mod lists;
+mod messages;
 mod pass;
 mod request;
+mod sending;
 mod store;
 mod texts;
 mod transaction;
 
 pub use index::{STATEMENTS_MAX, Session, Totals};
+pub use messages::{Message, MessageSequence};
 pub use request::{Body, Captured, Execution, RequestFacts, SpoolRequest, TransactionPart};
 pub use store::{DatabaseNames, SessionRequests, Spool, SpoolError};

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use super::bytes::put_signed;
 use super::chain::{BlockFile, ChainWriter};
 use super::index::{Index, STATEMENTS_MAX, Session, Tenant};
-use super::request::{Body, Captured, ExecutionLists, RequestFacts, SpoolRequest};
-use super::texts::{Statement, Texts, from_base64};
-use super::transaction::Transactions;
+use super::request::{Captured, RequestFacts};
+use super::sending::{self, Names, Sending};
+use super::texts::{Statement, Texts};
+use super::transaction::{Deed, Transactions};
 use crate::facts::StatementFact;
-use crate::pgwire::frontend;
 use crate::words::ids::Fingerprint;
+use crate::words::sqlstate::SqlState;
 use crate::workload::record as workload;
-use crate::workload::record::{Close, Execute, Header, Open, Parameter, ParameterBytes, Record, Request, Sent};
+use crate::workload::record::{Close, Header, Open, Record, Request};
 
 /// Characters of a folded text that are kept for people.
 const FOLDED_CHARS_MAX: usize = 4_000;
@@ -28,8 +29,7 @@ const CAPTURED_ERRORS_MAX: usize = 32;
 /// Why a request is not replayed; the keys of `Totals::not_replayed`.
 mod reason {
     pub const COPY_FROM_CLIENT: &str = "COPY FROM STDIN: its data is not replayed";
-    pub const MESSAGES: &str = "exact message sequence: not replayed yet";
-    pub const UNREADABLE: &str = "unreadable text or parameter";
+    pub const UNREADABLE: &str = "unreadable text, parameter or message";
     pub const NO_SESSION: &str = "no open line for its session";
 }
 
@@ -41,6 +41,9 @@ struct LiveSession {
     transactions: Transactions,
     /// What it had prepared when the capture began, until it is known to be executed by SQL.
     prepared: BTreeMap<String, Arc<Statement>>,
+    names: Names,
+    /// Its last request ended without a Sync, so that the next one belongs to the same pipeline.
+    is_parted: bool,
 }
 
 impl LiveSession {
@@ -50,6 +53,46 @@ impl LiveSession {
             if let Some(prepared) = self.prepared.remove(&name) {
                 self.session.prepared.insert(name, prepared.text().into_owned());
             }
+        }
+    }
+}
+
+impl LiveSession {
+    /// What is known of the session's next request apart from its texts.
+    fn facts_of(
+        &mut self,
+        request: &Request,
+        sending: &Sending,
+        event: u64,
+        tenant: Option<u32>,
+        captured: Captured,
+    ) -> RequestFacts {
+        if !self.prepared.is_empty() {
+            sending.executed.iter().for_each(|statement| self.keep_prepared(statement));
+        }
+        let failed = captured.sqlstate.is_some();
+        let deeds: Vec<Deed> = match sending.only_prepares {
+            true => Vec::new(),
+            false => sending.executed.iter().flat_map(|statement| statement.does.deeds.iter().cloned()).collect(),
+        };
+        let (class, mut part) = self.transactions.follow(&deeds, failed);
+        if let Some(state) = request.transaction {
+            self.transactions.settle(state, &mut part);
+        }
+        // What belongs to one pipeline stands and falls together, as a transaction does.
+        part.inside |= self.is_parted;
+        part.stays_open |= sending.is_parted;
+        self.is_parted = sending.is_parted;
+        let told_by = sending.told_by(failed).and_then(|at| sending.executed.get(at));
+        RequestFacts {
+            t_us: request.t_us,
+            event,
+            tenant,
+            class,
+            part,
+            changes_session: sending.executed.iter().any(|statement| statement.does.changes_session),
+            fingerprint: told_by.map(|statement| statement.fingerprint).unwrap_or_default(),
+            captured,
         }
     }
 }
@@ -68,6 +111,7 @@ pub(super) struct Pass {
     last_t_us: u64,
     /// Reused for every record.
     record: Vec<u8>,
+    body: Vec<u8>,
 }
 
 impl Pass {
@@ -85,6 +129,7 @@ impl Pass {
             times: ChainWriter::default(),
             last_t_us: 0,
             record: Vec::new(),
+            body: Vec::new(),
         }
     }
 
@@ -129,7 +174,9 @@ impl Pass {
     fn open(&mut self, open: Open) -> io::Result<()> {
         let state = open.state.unwrap_or_default();
         let prepared = state.prepared.iter().filter_map(|(name, sql)| Some((name.clone(), self.texts.get(sql)?)));
-        let prepared = prepared.collect();
+        let prepared: BTreeMap<_, _> = prepared.collect();
+        let mut names = Names::default();
+        prepared.iter().for_each(|(name, statement)| names.set(name, statement));
         let session = Session {
             session: open.session,
             database: open.database,
@@ -140,7 +187,7 @@ impl Pass {
             began_before_capture: open.began_before_capture,
             ..Session::default()
         };
-        match self.live.insert(open.session, LiveSession { session, prepared, ..LiveSession::default() }) {
+        match self.live.insert(open.session, LiveSession { session, prepared, names, ..LiveSession::default() }) {
             Some(earlier) => self.end_session(earlier),
             None => Ok(()),
         }
@@ -157,47 +204,26 @@ impl Pass {
         let tenant = request.tenant.and_then(|id| self.tenant_of.get(&id).copied());
         self.index.totals.requests += 1;
         let Some(live) = self.live.get_mut(&request.session) else { return self.not_replayed(reason::NO_SESSION) };
-        let (reference, execute) = match &request.sent {
-            Sent::Simple { sql } => (sql, None),
-            Sent::Execute(execute) => (&execute.sql, Some(execute)),
-            Sent::Messages(_) => return self.not_replayed(reason::MESSAGES),
-        };
-        let Some(statement) = self.texts.get(reference) else { return self.not_replayed(reason::UNREADABLE) };
-        if statement.does.copies_from_client {
-            return self.not_replayed(reason::COPY_FROM_CLIENT);
-        }
-        let Some(lists) = execute.map_or(Some(ExecutionLists::default()), |execute| lists_of(&statement, execute))
-        else {
+        self.body.clear();
+        let Some(sending) = sending::append(request, &self.texts, &mut live.names, &mut self.body) else {
             return self.not_replayed(reason::UNREADABLE);
         };
-        if execute.is_none() && !live.prepared.is_empty() {
-            live.keep_prepared(&statement);
+        if sending.copies > 0 {
+            return self.not_replayed(reason::COPY_FROM_CLIENT);
         }
         let captured = captured_of(request);
-        let (class, part) = live.transactions.follow(&statement.does.deeds, captured.sqlstate.is_some());
-        let body = match execute {
-            None => Body::Simple { sql: &statement.sql },
-            Some(execute) => {
-                Body::Execute(lists.execution(execute.statement.as_bytes(), &statement.sql, execute.row_limit))
-            }
-        };
+        let facts = live.facts_of(request, &sending, event, tenant, captured);
         self.record.clear();
-        let facts = RequestFacts {
-            t_us: request.t_us,
-            event,
-            tenant,
-            class,
-            part,
-            changes_session: statement.does.changes_session,
-            fingerprint: statement.fingerprint,
-            captured,
-        };
-        SpoolRequest { facts, body }.encode(&mut self.record);
+        facts.put(&mut self.record);
+        self.record.extend_from_slice(&self.body);
         live.chain.push(&self.record, &mut self.blocks)?;
         live.session.requests += 1;
         live.session.tenant = live.session.tenant.or(tenant);
         count_tenant(&mut self.index, tenant.map(|tenant| (tenant, live.session.database.as_str())));
-        self.note_statement(&statement, captured);
+        let told_by = sending.told_by(captured.sqlstate.is_some());
+        for (at, statement) in sending.executed.iter().enumerate() {
+            self.note_statement(statement, captured.sqlstate.filter(|_| Some(at) == told_by));
+        }
         self.note_time(request.t_us)
     }
 
@@ -209,7 +235,7 @@ impl Pass {
         self.times.push(&self.record, &mut self.blocks)
     }
 
-    fn note_statement(&mut self, statement: &Statement, captured: Captured) {
+    fn note_statement(&mut self, statement: &Statement, sqlstate: Option<SqlState>) {
         let statements = &mut self.index.statements;
         let at = match self.statement_of.get(&statement.fingerprint) {
             Some(at) => *at,
@@ -228,7 +254,7 @@ impl Pass {
                 return;
             }
         };
-        if let Some(code) = captured.sqlstate {
+        if let Some(code) = sqlstate {
             let errors = &mut statements[at].captured_errors;
             if errors.len() < CAPTURED_ERRORS_MAX && !errors.iter().any(|known| known == code.as_str()) {
                 errors.push(code.as_str().to_owned());
@@ -262,24 +288,4 @@ fn captured_of(request: &Request) -> Captured {
         sqlstate: results.iter().find_map(|result| result.sqlstate),
         rows: if let [only] = &results[..] { only.rows } else { None },
     }
-}
-
-/// None for a parameter whose base64 is none.
-fn lists_of(statement: &Statement, execute: &Execute) -> Option<ExecutionLists> {
-    let mut lists = ExecutionLists::default();
-    statement.parameter_types.iter().for_each(|oid| lists.push_parameter_type(*oid));
-    for parameter in &execute.parameters {
-        match parameter {
-            Parameter::Null => lists.push_parameter(frontend::Parameter::Null),
-            Parameter::Text(text) => lists.push_parameter(frontend::Parameter::Text(text.as_bytes())),
-            Parameter::Bytes(ParameterBytes::TextBase64(encoded)) => {
-                lists.push_parameter(frontend::Parameter::Text(&from_base64(encoded)?));
-            }
-            Parameter::Bytes(ParameterBytes::BinaryBase64(encoded)) => {
-                lists.push_parameter(frontend::Parameter::Binary(&from_base64(encoded)?));
-            }
-        }
-    }
-    execute.result_formats.iter().for_each(|code| lists.push_result_format(*code));
-    Some(lists)
 }

@@ -3,8 +3,9 @@
 //! Takes and gives the bytes of one record of a session's chain; reading borrows from them, so nothing is allocated per
 //! request. Must not know where the bytes lie.
 
-use super::bytes::{Take, put_bytes, put_int, put_signed};
-use crate::pgwire::frontend::Parameter;
+use super::bytes::{Take, put_bytes, put_int};
+use super::lists::List;
+use super::messages::MessageSequence;
 use crate::words::class::SampleClass;
 use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
@@ -56,13 +57,15 @@ pub struct Captured {
     pub rows: Option<u64>,
 }
 
-/// What is sent. Later kinds (exact message sequences) are further variants.
+/// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Body<'a> {
     /// A simple query.
     Simple { sql: &'a [u8] },
-    /// Parse (where needed), Bind, Execute, Sync.
+    /// Parse (where needed), Bind, Describe (where captured), Execute, Sync.
     Execute(Execution<'a>),
+    /// The exact messages.
+    Messages(MessageSequence<'a>),
 }
 
 /// An execution by the extended protocol; texts as bytes, since not every captured one is UTF-8.
@@ -70,102 +73,96 @@ pub enum Body<'a> {
 pub struct Execution<'a> {
     /// Empty for the unnamed statement.
     pub statement: &'a [u8],
+    /// Empty for the unnamed portal.
+    pub portal: &'a [u8],
     /// Always there, so that a statement can be prepared again at any place of the capture.
     pub sql: &'a [u8],
-    parameter_types: List<'a>,
-    parameters: List<'a>,
-    result_formats: List<'a>,
+    /// Type oids as declared in Parse; empty where unknown.
+    pub parameter_types: List<'a>,
+    pub parameters: List<'a>,
+    /// Format codes as in Bind; empty for text.
+    pub result_formats: List<'a>,
     /// 0 for no limit.
     pub row_limit: u32,
+    /// The unnamed statement is not parsed again where it has this text: the capture saw no Parse.
+    pub reuses_unnamed: bool,
+    /// The portal was described.
+    pub describes: bool,
+    /// It waits for the client's COPY data, so nothing may follow before that.
+    pub copies: bool,
 }
 
-/// Encoded elements with their number.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct List<'a> {
-    count: usize,
-    encoded: &'a [u8],
+impl<'a> Body<'a> {
+    /// The texts that may change the session, with semicolons between them.
+    pub fn session_sql(&self) -> &'a [u8] {
+        match self {
+            Self::Simple { sql } => sql,
+            Self::Execute(execution) => execution.sql,
+            Self::Messages(sequence) => sequence.session_sql,
+        }
+    }
+
+    /// Appends the body's bytes.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Simple { sql } => {
+                out.push(SIMPLE);
+                put_bytes(out, sql);
+            }
+            Self::Execute(execution) => {
+                out.push(EXECUTE);
+                execution.put(out);
+            }
+            Self::Messages(sequence) => {
+                out.push(MESSAGES);
+                sequence.put(out);
+            }
+        }
+    }
+
+    fn take(take: &mut Take<'a>) -> Option<Self> {
+        Some(match take.byte()? {
+            SIMPLE => Self::Simple { sql: take.bytes()? },
+            EXECUTE => Self::Execute(Execution::take(take)?),
+            MESSAGES => Self::Messages(MessageSequence::take(take)?),
+            _ => return None,
+        })
+    }
 }
 
 impl<'a> Execution<'a> {
-    /// Type oids as declared in Parse; empty where unknown.
-    pub fn parameter_types(&self) -> impl Iterator<Item = u32> + Clone + use<'a> {
-        let mut take = Take(self.parameter_types.encoded);
-        (0..self.parameter_types.count).map_while(move |_| take.int()).map(|oid| oid as u32)
+    fn put(&self, out: &mut Vec<u8>) {
+        let bits = [self.reuses_unnamed, self.describes, self.copies];
+        out.push(bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit)));
+        put_bytes(out, self.statement);
+        put_bytes(out, self.portal);
+        put_bytes(out, self.sql);
+        self.parameter_types.put(out);
+        self.parameters.put(out);
+        self.result_formats.put(out);
+        put_int(out, u64::from(self.row_limit));
     }
 
-    /// The parameters in order.
-    pub fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + Clone + use<'a> {
-        let mut take = Take(self.parameters.encoded);
-        (0..self.parameters.count).map_while(move |_| match take.byte()? {
-            NULL => Some(Parameter::Null),
-            TEXT => take.bytes().map(Parameter::Text),
-            BINARY => take.bytes().map(Parameter::Binary),
-            _ => None,
+    fn take(take: &mut Take<'a>) -> Option<Self> {
+        let bits = take.byte()?;
+        Some(Self {
+            reuses_unnamed: bits & 1 != 0,
+            describes: bits & 2 != 0,
+            copies: bits & 4 != 0,
+            statement: take.bytes()?,
+            portal: take.bytes()?,
+            sql: take.bytes()?,
+            parameter_types: List::take(take)?,
+            parameters: List::take(take)?,
+            result_formats: List::take(take)?,
+            row_limit: u32::try_from(take.int()?).ok()?,
         })
     }
-
-    /// Result format codes as in Bind; empty for text.
-    pub fn result_formats(&self) -> impl Iterator<Item = i16> + Clone + use<'a> {
-        let mut take = Take(self.result_formats.encoded);
-        (0..self.result_formats.count).map_while(move |_| take.signed()).map(|code| code as i16)
-    }
 }
-
-const NULL: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
 
 const SIMPLE: u8 = 0;
 const EXECUTE: u8 = 1;
-
-/// The lists of an [`Execution`], encoded while a workload is prepared.
-#[derive(Debug, Default)]
-pub(super) struct ExecutionLists {
-    parameter_types: (usize, Vec<u8>),
-    parameters: (usize, Vec<u8>),
-    result_formats: (usize, Vec<u8>),
-}
-
-impl ExecutionLists {
-    pub fn push_parameter_type(&mut self, oid: u32) {
-        self.parameter_types.0 += 1;
-        put_int(&mut self.parameter_types.1, u64::from(oid));
-    }
-
-    pub fn push_parameter(&mut self, parameter: Parameter<'_>) {
-        let (count, out) = &mut self.parameters;
-        *count += 1;
-        match parameter {
-            Parameter::Null => out.push(NULL),
-            Parameter::Text(bytes) => {
-                out.push(TEXT);
-                put_bytes(out, bytes);
-            }
-            Parameter::Binary(bytes) => {
-                out.push(BINARY);
-                put_bytes(out, bytes);
-            }
-        }
-    }
-
-    pub fn push_result_format(&mut self, code: i16) {
-        self.result_formats.0 += 1;
-        put_signed(&mut self.result_formats.1, i64::from(code));
-    }
-
-    /// The execution with these lists.
-    pub fn execution<'a>(&'a self, statement: &'a [u8], sql: &'a [u8], row_limit: u32) -> Execution<'a> {
-        let list = |list: &'a (usize, Vec<u8>)| List { count: list.0, encoded: &list.1 };
-        Execution {
-            statement,
-            sql,
-            parameter_types: list(&self.parameter_types),
-            parameters: list(&self.parameters),
-            result_formats: list(&self.result_formats),
-            row_limit,
-        }
-    }
-}
+const MESSAGES: u8 = 2;
 
 /// Bits of a record's flags.
 mod flag {
@@ -180,47 +177,10 @@ mod flag {
 
 impl<'a> SpoolRequest<'a> {
     /// Appends the record's bytes.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let facts = &self.facts;
-        let bits = [
-            (facts.part.inside, flag::INSIDE),
-            (facts.part.stays_open, flag::STAYS_OPEN),
-            (facts.part.commits, flag::COMMITS),
-            (facts.changes_session, flag::CHANGES_SESSION),
-            (facts.tenant.is_some(), flag::HAS_TENANT),
-            (facts.captured.sqlstate.is_some(), flag::HAS_SQLSTATE),
-            (facts.captured.rows.is_some(), flag::HAS_ROWS),
-        ];
-        put_int(out, bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
-        put_int(out, facts.t_us);
-        put_int(out, facts.event);
-        out.push(SampleClass::ALL.iter().position(|class| *class == facts.class).unwrap_or_default() as u8);
-        out.extend_from_slice(&facts.fingerprint.0.to_le_bytes());
-        put_int(out, facts.captured.total_us);
-        if let Some(tenant) = facts.tenant {
-            put_int(out, u64::from(tenant));
-        }
-        if let Some(code) = facts.captured.sqlstate {
-            out.extend_from_slice(code.as_str().as_bytes());
-        }
-        if let Some(rows) = facts.captured.rows {
-            put_int(out, rows);
-        }
-        match self.body {
-            Body::Simple { sql } => {
-                out.push(SIMPLE);
-                put_bytes(out, sql);
-            }
-            Body::Execute(execution) => {
-                out.push(EXECUTE);
-                put_bytes(out, execution.statement);
-                put_bytes(out, execution.sql);
-                put_list(out, execution.parameter_types);
-                put_list(out, execution.parameters);
-                put_list(out, execution.result_formats);
-                put_int(out, u64::from(execution.row_limit));
-            }
-        }
+    #[cfg(test)]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.facts.put(out);
+        self.body.put(out);
     }
 
     /// The request in these bytes, if they are one.
@@ -245,18 +205,7 @@ impl<'a> SpoolRequest<'a> {
             true => Some(take.int()?),
             false => None,
         };
-        let body = match take.byte()? {
-            SIMPLE => Body::Simple { sql: take.bytes()? },
-            EXECUTE => Body::Execute(Execution {
-                statement: take.bytes()?,
-                sql: take.bytes()?,
-                parameter_types: take_list(&mut take)?,
-                parameters: take_list(&mut take)?,
-                result_formats: take_list(&mut take)?,
-                row_limit: u32::try_from(take.int()?).ok()?,
-            }),
-            _ => return None,
-        };
+        let body = Body::take(&mut take)?;
         let part = TransactionPart {
             inside: has(flag::INSIDE),
             stays_open: has(flag::STAYS_OPEN),
@@ -269,14 +218,35 @@ impl<'a> SpoolRequest<'a> {
     }
 }
 
-fn put_list(out: &mut Vec<u8>, list: List<'_>) {
-    put_int(out, list.count as u64);
-    put_bytes(out, list.encoded);
-}
-
-fn take_list<'a>(take: &mut Take<'a>) -> Option<List<'a>> {
-    let count = usize::try_from(take.int()?).ok()?;
-    Some(List { count, encoded: take.bytes()? })
+impl RequestFacts {
+    /// Appends what stands in front of the body.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        let facts = self;
+        let bits = [
+            (facts.part.inside, flag::INSIDE),
+            (facts.part.stays_open, flag::STAYS_OPEN),
+            (facts.part.commits, flag::COMMITS),
+            (facts.changes_session, flag::CHANGES_SESSION),
+            (facts.tenant.is_some(), flag::HAS_TENANT),
+            (facts.captured.sqlstate.is_some(), flag::HAS_SQLSTATE),
+            (facts.captured.rows.is_some(), flag::HAS_ROWS),
+        ];
+        put_int(out, bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
+        put_int(out, facts.t_us);
+        put_int(out, facts.event);
+        out.push(SampleClass::ALL.iter().position(|class| *class == facts.class).unwrap_or_default() as u8);
+        out.extend_from_slice(&facts.fingerprint.0.to_le_bytes());
+        put_int(out, facts.captured.total_us);
+        if let Some(tenant) = facts.tenant {
+            put_int(out, u64::from(tenant));
+        }
+        if let Some(code) = facts.captured.sqlstate {
+            out.extend_from_slice(code.as_str().as_bytes());
+        }
+        if let Some(rows) = facts.captured.rows {
+            put_int(out, rows);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -284,7 +254,9 @@ fn take_list<'a>(take: &mut Take<'a>) -> Option<List<'a>> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::lists::ListWriter;
     use super::*;
+    use crate::pgwire::frontend::Parameter;
 
     proptest! {
         #[test]
@@ -293,7 +265,7 @@ mod tests {
             event: u64,
             tenant: Option<u32>,
             class in 0..8_usize,
-            bits: [bool; 4],
+            bits: [bool; 7],
             fingerprint: u64,
             total_us: u64,
             rows: Option<u64>,
@@ -305,17 +277,20 @@ mod tests {
             formats: Vec<i16>,
             row_limit: Option<u32>,
         ) {
-            let mut lists = ExecutionLists::default();
+            let mut list = ListWriter::default();
             let parameters: Vec<_> = parameters.iter().map(|(kind, bytes)| match kind % 3 {
                 0 => Parameter::Null,
                 1 => Parameter::Text(bytes),
                 _ => Parameter::Binary(bytes),
             }).collect();
-            parameters.iter().for_each(|parameter| lists.push_parameter(*parameter));
-            oids.iter().for_each(|oid| lists.push_parameter_type(*oid));
-            formats.iter().for_each(|code| lists.push_result_format(*code));
+            parameters.iter().for_each(|parameter| list.push_parameter(*parameter));
+            let (types, codes) = (ListWriter::of_oids(&oids), ListWriter::of_formats(&formats));
             let body = match row_limit {
-                Some(row_limit) => Body::Execute(lists.execution(&statement, &sql, row_limit)),
+                Some(row_limit) => Body::Execute(Execution {
+                    statement: &statement, portal: &statement, sql: &sql, parameter_types: types.list(),
+                    parameters: list.list(), result_formats: codes.list(), row_limit,
+                    reuses_unnamed: bits[4], describes: bits[5], copies: bits[6],
+                }),
                 None => Body::Simple { sql: &sql },
             };
             let facts = RequestFacts {
@@ -331,16 +306,16 @@ mod tests {
             let read = SpoolRequest::decode(&record).unwrap();
             prop_assert_eq!(read, request);
             if let Body::Execute(execution) = read.body {
-                prop_assert!(execution.parameters().eq(parameters));
-                prop_assert!(execution.parameter_types().eq(oids));
-                prop_assert!(execution.result_formats().eq(formats));
+                prop_assert!(execution.parameters.parameters().eq(parameters));
+                prop_assert!(execution.parameter_types.oids().eq(oids));
+                prop_assert!(execution.result_formats.formats().eq(formats));
             }
         }
 
         #[test]
         fn garbage_is_no_request_and_no_panic(garbage: Vec<u8>) {
             if let Some(SpoolRequest { body: Body::Execute(execution), .. }) = SpoolRequest::decode(&garbage) {
-                execution.parameters().for_each(drop);
+                execution.parameters.parameters().for_each(drop);
             }
         }
     }

@@ -26,7 +26,7 @@ use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!((update.captured.total_us, update.captured.rows), (300, Some(4)));
         let Body::Execute(execution) = requests.current().unwrap().body else { panic!("a simple query") };
         assert_eq!((execution.statement, execution.sql), (&b"s1"[..], &b"UPDATE t SET a = $1"[..]));
-        assert_eq!(execution.parameters().count(), 3);
+        assert_eq!(execution.parameters.parameters().count(), 3);
         let commit = requests.advance().unwrap().unwrap();
         assert!(commit.part.commits);
         assert_eq!(commit.class, SampleClass::Commit);

@@ -4,6 +4,7 @@
 //! that a workload may have live. Must not know sessions.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl Statement {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     defined: HashMap<u32, Option<Arc<Statement>>>,
-    known: KnownDeeds,
+    known: RefCell<KnownDeeds>,
 }
 
 impl Texts {
@@ -62,7 +63,7 @@ impl Texts {
     }
 
     /// None where the id is not defined or the text is not readable.
-    pub fn get(&mut self, reference: &SqlRef) -> Option<Arc<Statement>> {
+    pub fn get(&self, reference: &SqlRef) -> Option<Arc<Statement>> {
         match reference {
             SqlRef::Id(id) => self.defined.get(id).cloned().flatten(),
             SqlRef::Inline(sql) => {
@@ -73,14 +74,14 @@ impl Texts {
 
     /// None for base64 that is none.
     fn statement(
-        &mut self,
+        &self,
         text: &Text,
         fingerprint: Fingerprint,
         class: StatementClass,
         parameter_types: &[u32],
     ) -> Option<Statement> {
         let sql = bytes_of(text)?.into_boxed_slice();
-        let does = self.known.of(&sql, class);
+        let does = self.known.borrow_mut().of(&sql, class);
         Some(Statement { sql, fingerprint, class, parameter_types: parameter_types.into(), does })
     }
 }

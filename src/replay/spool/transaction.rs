@@ -6,6 +6,7 @@
 use super::request::TransactionPart;
 use crate::sql::TransactionControl;
 use crate::words::class::SampleClass;
+use crate::workload::record::TransactionState;
 
 /// What one statement does, as far as transactions and classes go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,13 @@ impl Transactions {
         }
         let part = TransactionPart { inside: before.open, stays_open: self.open, commits: seen.commits && !failed };
         (class, part)
+    }
+
+    /// Takes what the capture saw of the state after the last request, which goes before what its texts say.
+    pub fn settle(&mut self, seen: TransactionState, part: &mut TransactionPart) {
+        let open = seen != TransactionState::Idle;
+        *self = Self { open, aborted: seen == TransactionState::Failed, holds_write: open && self.holds_write };
+        part.stays_open = open;
     }
 
     fn follow_deed(&mut self, deed: &Deed, seen: &mut Seen) {
@@ -243,5 +251,18 @@ mod tests {
         let mut transactions = Transactions::default();
         assert!(transactions.follow(&[BEGIN, Write, COMMIT], true).1.stays_open);
         assert!(!transactions.follow(&[ROLLBACK], false).1.stays_open);
+    }
+
+    #[test]
+    fn what_the_wire_says_of_a_block_goes_before_the_texts() {
+        let mut transactions = Transactions::default();
+        let (_, mut part) = transactions.follow(&[BEGIN, Write, ROLLBACK], true);
+        assert!(part.stays_open);
+        transactions.settle(TransactionState::Idle, &mut part);
+        assert!(!part.stays_open);
+        assert_eq!(transactions.follow(&[Write], false).0, Class::Write);
+        transactions.settle(TransactionState::Failed, &mut part);
+        assert!(part.stays_open);
+        assert!(!transactions.follow(&[COMMIT], false).1.commits);
     }
 }

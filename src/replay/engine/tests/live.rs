@@ -11,7 +11,7 @@ use crate::server::fixture::{DEADLINE, Run, pinned};
 use crate::server::{Connection, Login, ReplySummary, connect};
 
 /// A started cluster with user `u` and database `app`.
-async fn cluster(run: &Run) -> Option<LocalCluster> {
+pub(super) async fn cluster(run: &Run) -> Option<LocalCluster> {
     let mut cluster = run.cluster("old", pinned(16).await?, &[]);
     cluster.init(DEADLINE).await.unwrap();
     cluster.start(DEADLINE).await.unwrap();
@@ -21,15 +21,15 @@ async fn cluster(run: &Run) -> Option<LocalCluster> {
     Some(cluster)
 }
 
-fn target(cluster: &LocalCluster) -> Target {
+pub(super) fn target(cluster: &LocalCluster) -> Target {
     Target::unix(&cluster.spec().socket_dir, cluster.spec().port)
 }
 
-async fn session(cluster: &LocalCluster) -> Connection {
+pub(super) async fn session(cluster: &LocalCluster) -> Connection {
     connect(&target(cluster), &Login::new("u", "app"), PATIENT).await.unwrap()
 }
 
-async fn ask(connection: &mut Connection, sql: &str) -> ReplySummary {
+pub(super) async fn ask(connection: &mut Connection, sql: &str) -> ReplySummary {
     frontend::query(connection.out(), sql.as_bytes()).unwrap();
     connection.send().await.unwrap();
     let reply = connection.read_reply().await.unwrap();

@@ -2,6 +2,7 @@
 
 mod faults;
 mod live;
+mod messages;
 mod outage;
 mod shape;
 mod stand_in;

@@ -75,6 +75,16 @@ impl Story {
         self.request(at_ms, session, sent)
     }
 
+    /// Exact messages, as a workload writes them.
+    pub fn messages(self, at_ms: u64, session: u32, messages: Value) -> Self {
+        self.request(at_ms, session, json!({ "messages": messages }))
+    }
+
+    /// What came back for each statement of the request before.
+    pub fn results(self, results: Value) -> Self {
+        self.with("results", results)
+    }
+
     /// The request before failed in the capture.
     pub fn failed_with(self, sqlstate: &str) -> Self {
         self.with("results", json!([{"sqlstate": sqlstate}]))
@@ -169,7 +179,7 @@ pub(super) fn sqlstate(code: &str) -> Option<SqlState> {
     Some(code.parse().unwrap())
 }
 
-fn inline(sql: &str) -> Value {
+pub(super) fn inline(sql: &str) -> Value {
     json!({"text": sql, "fingerprint": sql::fingerprint(sql), "class": sql::classify(sql)})
 }
 
