@@ -14,8 +14,11 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 
-/// A target by its name.
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// What takes the fuzzer's bytes.
+type Target = fn(&[u8]);
+
+/// Each by its name.
+const TARGETS: &[(&str, Target)] = &[
     ("sql", sql::fuzz),
     ("log", log::fuzz),
     ("line_prefix", log::fuzz_prefix),
@@ -27,12 +30,12 @@ const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("workload", workload::fuzz),
 ];
 
-fn chosen() -> fn(&[u8]) {
+fn chosen() -> Target {
     let name = std::env::var("PGREHEARSE_FUZZ_TARGET").unwrap_or_default();
     let chosen = TARGETS.iter().find(|(target, _)| *target == name);
     chosen.unwrap_or_else(|| panic!("PGREHEARSE_FUZZ_TARGET is to name one of the targets, not \"{name}\"")).1
 }
 
-static CHOSEN: OnceLock<fn(&[u8])> = OnceLock::new();
+static CHOSEN: OnceLock<Target> = OnceLock::new();
 
 fuzz_target!(|bytes: &[u8]| CHOSEN.get_or_init(chosen)(bytes));
