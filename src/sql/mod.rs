@@ -3,6 +3,7 @@
 //! Everything here takes `&str`, gives values, and never fails: a text that PostgreSQL would refuse still has tokens, a
 //! class and a fingerprint.
 
+mod by_shape;
 mod classify;
 mod column;
 mod control;
@@ -18,6 +19,7 @@ mod split;
 mod tags;
 mod utility;
 
+pub use by_shape::ByShape;
 pub use classify::{classify, copies_from_client};
 pub use column::{ColumnName, NoColumnName, column_value};
 pub use control::{TransactionControl, transaction_control};

@@ -3,18 +3,11 @@
 //! Takes texts with their classes; gives what a replay has to know of them. Clients that write values into their texts send
 //! many texts of few shapes, all of which do the same. Bounded. Must not know sessions.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_128_with_seed;
-
 use super::transaction::Deed;
-use crate::sql;
+use crate::sql::{self, ByShape};
 use crate::words::class::StatementClass;
-
-/// Shapes that are remembered; with one more all are forgotten.
-const SHAPES_MAX: usize = 16_384;
 
 /// What a text's statements do.
 #[derive(Debug)]
@@ -41,32 +34,14 @@ impl Deeds {
     }
 }
 
-/// The deeds of the shapes that came before, by 128 bits of hash under a seed of this process.
-#[derive(Debug)]
-pub(super) struct KnownDeeds {
-    by_shape: HashMap<(u128, StatementClass), Arc<Deeds>>,
-    shape: Vec<u8>,
-    seed: u64,
-}
-
-impl Default for KnownDeeds {
-    fn default() -> Self {
-        Self { by_shape: HashMap::new(), shape: Vec::new(), seed: RandomState::new().hash_one(0) }
-    }
-}
+/// The deeds of texts, found out once for each shape of a class.
+#[derive(Debug, Default)]
+pub(super) struct KnownDeeds([ByShape<Arc<Deeds>>; StatementClass::ALL.len()]);
 
 impl KnownDeeds {
     /// The deeds of a text of this class.
     pub fn of(&mut self, text: &[u8], class: StatementClass) -> Arc<Deeds> {
-        self.shape.clear();
-        if !sql::shape(text, &mut self.shape) {
-            return Arc::new(Deeds::of(text, class));
-        }
-        if self.by_shape.len() >= SHAPES_MAX {
-            self.by_shape.clear();
-        }
-        let key = (xxh3_128_with_seed(&self.shape, self.seed), class);
-        Arc::clone(self.by_shape.entry(key).or_insert_with(|| Arc::new(Deeds::of(text, class))))
+        self.0[class as usize].of(text, || Arc::new(Deeds::of(text, class)))
     }
 }
 

@@ -55,9 +55,7 @@ impl LiveSession {
             }
         }
     }
-}
 
-impl LiveSession {
     /// What is known of the session's next request apart from its texts.
     fn facts_of(
         &mut self,
