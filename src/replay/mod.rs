@@ -9,6 +9,7 @@ mod spool;
 
 pub use engine::{Engine, EngineError, EngineReport, Settings};
 pub use spool::{
-    Body, Captured, DatabaseNames, Execution, Message, MessageSequence, RequestFacts, Session, SessionRequests,
+    Body, Captured, CopyPart, DatabaseNames, Execution, Message, MessageSequence, RequestFacts, Session,
+    SessionRequests,
 };
 pub use spool::{STATEMENTS_MAX, Spool, SpoolError, SpoolRequest, Totals, TransactionPart};

@@ -41,6 +41,19 @@ pub struct Connection {
     server_version: Option<Box<str>>,
 }
 
+/// What a request that brings COPY data comes to next.
+#[derive(Debug)]
+pub enum Turn {
+    /// All that was written left.
+    Written,
+    /// The server asks for COPY data.
+    CopyIn,
+    /// An error came; the reply goes on.
+    Failed,
+    /// The reply is whole.
+    Reply(ReplySummary),
+}
+
 /// How far a login has come.
 pub(super) enum Greeting {
     GoOn,
@@ -122,11 +135,41 @@ impl Connection {
     /// `Lost` or `Protocol`; the connection is of no use after that.
     pub async fn read_reply(&mut self) -> Result<ReplySummary, ConnectError> {
         loop {
-            if let Some(summary) = self.take_reply()? {
+            if let Some(Turn::Reply(summary)) = self.take_reply(false)? {
                 return Ok(summary);
             }
             self.fill().await?;
         }
+    }
+
+    /// Waits for what a request comes to next whose COPY data is at hand; with `until_written` also for the moment at
+    /// which all that was written has left.
+    ///
+    /// # Errors
+    /// `Lost` or `Protocol`; the connection is of no use after that.
+    pub async fn next_turn(&mut self, until_written: bool) -> Result<Turn, ConnectError> {
+        loop {
+            if let Some(turn) = self.take_reply(true)? {
+                return Ok(turn);
+            }
+            let has_read = poll_fn(|cx| {
+                let written = self.poll_flush(cx);
+                match self.inbox.poll_read(&mut self.stream, cx) {
+                    Poll::Pending if until_written && matches!(written, Poll::Ready(Ok(()))) => Poll::Ready(Ok(false)),
+                    read => read.map_ok(|()| true),
+                }
+            });
+            match has_read.await {
+                Ok(true) => {}
+                Ok(false) => return Ok(Turn::Written),
+                Err(error) => return Err(self.lost(&error).await),
+            }
+        }
+    }
+
+    /// How often the reply that is being awaited said ReadyForQuery.
+    pub fn readies(&self) -> u32 {
+        self.reply.readies
     }
 
     /// Waits until an idle session ends, which is also how a server's shutdown shows; never returns before.
@@ -215,14 +258,16 @@ impl Connection {
         }
     }
 
-    /// Takes messages from what was read until the reply is whole; `None` when more must be read.
-    fn take_reply(&mut self) -> Result<Option<ReplySummary>, ConnectError> {
+    /// Takes messages from what was read until the reply is whole; `None` when more must be read. With `by_turns` also
+    /// until an error or a COPY from the client, which is refused otherwise.
+    fn take_reply(&mut self, by_turns: bool) -> Result<Option<Turn>, ConnectError> {
+        let mut turn = None;
         let mut input = self.inbox.unread();
         let before = input.len();
         if before > 0 {
             self.reply.first_at.get_or_insert(self.inbox.read_at);
         }
-        while !self.reply.is_whole() {
+        while turn.is_none() && !self.reply.is_whole() {
             match self.frames.next(&mut input).map_err(ConnectError::protocol)? {
                 Step::NeedMore => break,
                 Step::PassedOver { tag, frame_bytes } => self.reply.pass_over(tag, frame_bytes),
@@ -237,7 +282,9 @@ impl Connection {
                 Step::Message { tag: b'E', body, .. } => {
                     let error = ServerError::parse(body).ok_or_else(|| bad_body(b'E'))?;
                     self.reply.failed(error);
+                    turn = by_turns.then_some(Turn::Failed);
                 }
+                Step::Message { tag: b'G', .. } if by_turns => turn = Some(Turn::CopyIn),
                 Step::Message { tag: b'G', .. } => {
                     frontend::copy_fail(&mut self.outbox, COPY_REFUSAL).map_err(ConnectError::protocol)?;
                     if self.reply.extended {
@@ -250,7 +297,7 @@ impl Connection {
         }
         let taken = before - input.len();
         self.inbox.take(taken);
-        Ok(self.reply.is_whole().then(|| self.finish_reply()))
+        Ok(turn.or_else(|| self.reply.is_whole().then(|| Turn::Reply(self.finish_reply()))))
     }
 
     fn finish_reply(&mut self) -> ReplySummary {

@@ -41,7 +41,7 @@ pub mod wheel;
 pub mod workspace;
 
 pub use connect::{ConnectError, cancel_request, connect};
-pub use connection::Connection;
+pub use connection::{Connection, Turn};
 pub use login::Login;
 pub use reply::{Expected, ReplySummary};
 

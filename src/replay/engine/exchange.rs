@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 
+use super::copying::Copying;
 use super::stop::Stop;
 use crate::net::Target;
 use crate::scenario::resolved::OnDeadline;
@@ -22,8 +23,23 @@ pub(super) struct Patience {
     pub deadline: Duration,
     pub abandon: Duration,
     pub on_deadline: OnDeadline,
+    /// How long after its start the captured client asked for a cancellation.
+    pub cancel_after: Option<Duration>,
     /// How long a cancel request may take.
     pub cancel_within: Duration,
+}
+
+impl Patience {
+    /// When cancel requests are due: the captured one, and one at the deadline where that is asked for.
+    fn cancels(&self, sent_at: Instant) -> impl Iterator<Item = Instant> + use<> {
+        let captured = self.cancel_after;
+        let at_deadline = (self.on_deadline == OnDeadline::Cancel).then_some(self.deadline);
+        let in_order = match (captured, at_deadline) {
+            (Some(captured), Some(deadline)) => [Some(captured.min(deadline)), Some(captured.max(deadline))],
+            (one, other) => [one.or(other), None],
+        };
+        in_order.into_iter().flatten().map(move |after| sent_at + after)
+    }
 }
 
 /// What came of a request.
@@ -44,10 +60,11 @@ pub(super) enum GivenUp {
     RunEnded,
 }
 
-/// Waits for the reply to what was handed to the socket at `sent_at`; a cancel request goes to `cancels_at`, the server
-/// that the connection leads to.
+/// Waits for the reply to what was handed to the socket at `sent_at`, and gives the data of its COPYs meanwhile; a cancel
+/// request goes to `cancels_at`, the server that the connection leads to.
 pub(super) async fn await_reply(
     connection: &mut Connection,
+    mut copying: Option<Copying<'_>>,
     sent_at: Instant,
     patience: &Patience,
     cancels_at: &Target,
@@ -59,14 +76,16 @@ pub(super) async fn await_reply(
         OnDeadline::Wait | OnDeadline::Cancel => sent_at + patience.abandon.max(patience.deadline),
     };
     let mut why = GivenUp::TooLong;
-    let mut cancel_due = patience.on_deadline == OnDeadline::Cancel && connection.cancel_key().is_some();
+    let can_cancel = connection.cancel_key().is_some();
+    let mut cancels = patience.cancels(sent_at).filter(|_| can_cancel);
+    let mut cancel_at = cancels.next();
     let mut cancelling: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
     let mut ending = false;
     let answer = loop {
-        let wake_at = if cancel_due { deadline_at.min(give_up_at) } else { give_up_at };
+        let wake_at = cancel_at.map_or(give_up_at, |at| at.min(give_up_at));
         tokio::select! {
             biased;
-            reply = connection.read_reply() => break reply.map_or_else(Answer::Lost, Answer::Reply),
+            reply = read_reply(connection, &mut copying) => break reply.map_or_else(Answer::Lost, Answer::Reply),
             () = stop.requested(), if !ending => {
                 ending = true;
                 let drained_at = Instant::now() + DRAIN;
@@ -79,10 +98,10 @@ pub(super) async fn await_reply(
             }
             () = finished(&mut cancelling), if cancelling.is_some() => cancelling = None,
             () = sleep_until(wake_at.into()) => {
-                if !cancel_due || Instant::now() >= give_up_at {
+                if cancel_at.is_none() || Instant::now() >= give_up_at {
                     break Answer::GivenUp(why);
                 }
-                cancel_due = false;
+                cancel_at = cancels.next();
                 cancelling = Some(Box::pin(cancel(connection, cancels_at, patience.cancel_within)));
             }
         }
@@ -92,6 +111,16 @@ pub(super) async fn await_reply(
         finished(&mut cancelling).await;
     }
     answer
+}
+
+async fn read_reply(
+    connection: &mut Connection,
+    copying: &mut Option<Copying<'_>>,
+) -> Result<ReplySummary, ConnectError> {
+    match copying {
+        Some(copying) => copying.read_reply(connection).await,
+        None => connection.read_reply().await,
+    }
 }
 
 async fn finished(task: &mut Option<Pin<Box<dyn Future<Output = ()>>>>) {

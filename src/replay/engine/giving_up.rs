@@ -24,6 +24,7 @@ impl Context {
             deadline: self.clients.deadline.max(captured.saturating_mul(3)),
             abandon: self.clients.abandon,
             on_deadline: self.clients.on_deadline,
+            cancel_after: None,
             cancel_within: self.clients.connect_timeout,
         }
     }

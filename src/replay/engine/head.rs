@@ -1,5 +1,7 @@
 //! The request that a session comes to next, with the moments that matter for it.
 
+use std::time::Duration;
+
 use crate::replay::spool::{RequestFacts, SessionRequests, SpoolError, SpoolRequest};
 
 use super::schedule::Schedule;
@@ -13,6 +15,8 @@ pub(super) struct Head {
     next: Option<Next>,
     /// Captured moment at which the one before was answered.
     answered_t_us: Option<u64>,
+    /// The request's text, where it may change the session and its data took the request's place in memory.
+    kept_sql: Option<Box<[u8]>>,
 }
 
 /// A request that is not booked yet.
@@ -27,11 +31,12 @@ pub(super) struct Next {
 impl Head {
     /// Stands before the first request.
     pub fn new(requests: SessionRequests, copy: u16) -> Self {
-        Self { requests, copy, next: None, answered_t_us: None }
+        Self { requests, copy, next: None, answered_t_us: None, kept_sql: None }
     }
 
     /// Goes to the next request; the session is done with the one before since `free_us`.
     pub fn advance(&mut self, schedule: &Schedule, free_us: u64) -> Result<(), SpoolError> {
+        self.kept_sql = None;
         let facts = self.requests.advance()?;
         self.next = facts.map(|facts| Next { facts, due_us: self.due_us(&facts, schedule, free_us) });
         self.answered_t_us = facts.map(|facts| facts.t_us.saturating_add(facts.captured.total_us));
@@ -55,6 +60,26 @@ impl Head {
     /// Its texts.
     pub fn request(&self) -> Option<SpoolRequest<'_>> {
         self.requests.current().filter(|_| self.next.is_some())
+    }
+
+    /// Its COPY data, where it brings some; the text that changes the session is kept.
+    pub fn copy_data(&mut self) -> Option<&mut SessionRequests> {
+        if !self.requests.brings_data() {
+            return None;
+        }
+        self.kept_sql = self.session_sql().map(Box::from);
+        Some(&mut self.requests)
+    }
+
+    /// Its text, where that may change the session.
+    pub fn session_sql(&self) -> Option<&[u8]> {
+        let request = self.request().filter(|request| request.facts.changes_session);
+        request.map(|request| request.body.session_sql()).or(self.kept_sql.as_deref())
+    }
+
+    /// How long after its start its client asked for its cancellation.
+    pub fn cancelled_after(&self) -> Option<Duration> {
+        self.requests.cancelled_after()
     }
 
     /// The tenant that waits for the session.

@@ -9,6 +9,7 @@
 //! memory       what a new connection must be told: settings and the like
 //! prepared     what a connection has prepared, and a request's messages accordingly
 //! exchange     one request on a connection, up to its answer or to giving up
+//! copying      a request that brings COPY data
 //! giving_up    requests that are not sent: expired, or skipped with their transaction
 //! outcome      what an answer is worth
 //! behind       the wait behind other tenants' statements
@@ -22,6 +23,7 @@
 mod alarm;
 mod behind;
 mod book;
+mod copying;
 mod exchange;
 mod giving_up;
 mod head;

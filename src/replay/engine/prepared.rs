@@ -24,13 +24,17 @@ pub(super) struct PreparedStatements {
     known: HashMap<Box<[u8]>, Option<u64>>,
     /// The names that the request being answered prepares or closes.
     changing: Vec<Box<[u8]>>,
+    /// Ends of the executions that wait for COPY data, in what was written last.
+    holds: Vec<usize>,
 }
 
 impl PreparedStatements {
     /// Writes a request's messages, in one go, and says what will answer them. A request that cannot be written leaves
-    /// `out` empty.
+    /// `out` as it was.
     pub fn write(&mut self, request: &SpoolRequest<'_>, out: &mut BytesMut) -> Result<Expected, EncodeError> {
         self.changing.clear();
+        self.holds.clear();
+        let before = out.len();
         let written = match &request.body {
             Body::Simple { sql } => {
                 self.forget_unnamed();
@@ -43,10 +47,15 @@ impl PreparedStatements {
             }
         };
         if written.is_err() {
-            out.clear();
+            out.truncate(before);
             self.answered(true);
         }
         written
+    }
+
+    /// Where what was written last has to wait for the COPY data that its client sent.
+    pub fn holds(&self) -> &[usize] {
+        &self.holds
     }
 
     /// The request was answered; with an error, nobody knows which of its messages went through.
@@ -85,6 +94,9 @@ impl PreparedStatements {
             frontend::describe(out, Named::Portal(portal))?;
         }
         frontend::execute(out, portal, execution.row_limit)?;
+        if execution.copies {
+            self.holds.push(out.len());
+        }
         frontend::sync(out);
         Ok(())
     }
@@ -146,7 +158,12 @@ impl PreparedStatements {
                 }
                 frontend::close(out, what)?;
             }
-            Message::Execute { portal, row_limit, .. } => frontend::execute(out, portal, row_limit)?,
+            Message::Execute { portal, row_limit, copies } => {
+                frontend::execute(out, portal, row_limit)?;
+                if copies {
+                    self.holds.push(out.len());
+                }
+            }
             Message::Flush => {
                 frontend::flush(out);
                 return Ok(0);

@@ -8,7 +8,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::behind::BusyStretches;
-use super::exchange::{Answer, GivenUp, await_reply};
+use super::copying::Copying;
+use super::exchange::{Answer, GivenUp, Patience, await_reply};
 use super::giving_up::{RUN_ENDED, give_up, unsent};
 use super::head::{Head, Next};
 use super::link::{About, Link};
@@ -153,7 +154,7 @@ impl SessionTask {
             due_us = ready_us;
         }
         let context = Rc::clone(&self.context);
-        let patience = context.patience(&facts);
+        let patience = Patience { cancel_after: self.head.cancelled_after(), ..context.patience(&facts) };
         let mut sample = Sample {
             due_us,
             ready_us: Some(ready_us),
@@ -174,13 +175,15 @@ impl SessionTask {
                 return true;
             }
         }
+        let data = self.head.copy_data();
+        let copying = data.map(|data| Copying::new(data, prepared.holds(), connection.out()));
         let sent = tokio::time::timeout(patience.abandon.max(patience.deadline), connection.send()).await;
         let answer = match sent {
             Ok(Ok(sent_at)) => {
                 let sent_us = context.schedule.us_of(sent_at);
                 sample.sent_us = Some(sent_us);
                 context.in_flight.sent(self.slot, facts.tenant, sent_us);
-                let answer = await_reply(connection, sent_at, &patience, target, stop).await;
+                let answer = await_reply(connection, copying, sent_at, &patience, target, stop).await;
                 context.in_flight.ended(self.slot);
                 sample.first_us = connection.first_at().map(|first_at| context.schedule.us_of(first_at));
                 answer
@@ -212,9 +215,7 @@ impl SessionTask {
         sample.bytes = reply.bytes;
         sample.sqlstate = reply.error.as_ref().map(|error| error.sqlstate);
         sample.message = reply.error.as_ref().map(|error| error.message.clone());
-        let request = self.head.request().filter(|request| request.facts.changes_session);
-        let text = request.map(|request| request.body.session_sql());
-        self.link.note(reply, text);
+        self.link.note(reply, self.head.session_sql());
         self.book(sample, outcome, done_us);
         if outcome == Outcome::Failed {
             self.after_failure(facts).await;

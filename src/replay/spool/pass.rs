@@ -1,7 +1,8 @@
 //! The one pass over a workload that makes a spool's chains and index.
 //!
-//! Takes the workload's lines one by one and appends to a block file. Holds less than a block for each session that is
-//! open, the live texts and the index; the length of the workload does not matter. Must not know files or the cache.
+//! Takes the workload's lines one by one and appends to a block file. Holds less than a block and one request for each
+//! session that is open, the live texts and the index; the length of the workload does not matter. Must not know files or
+//! the cache.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -9,16 +10,18 @@ use std::sync::Arc;
 
 use super::bytes::put_signed;
 use super::chain::{BlockFile, ChainWriter};
+use super::entries::{Entry, Mark};
+use super::held::{DataFlow, Held};
 use super::index::{Index, STATEMENTS_MAX, Session, Tenant};
-use super::request::{Captured, RequestFacts};
-use super::sending::{self, Names, Sending};
-use super::texts::{Statement, Texts};
+use super::request::RequestFacts;
+use super::sending::{self, Names};
+use super::texts::{Statement, Texts, from_base64};
 use super::transaction::{Deed, Transactions};
 use crate::facts::StatementFact;
 use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
 use crate::workload::record as workload;
-use crate::workload::record::{Close, Header, Open, Record, Request};
+use crate::workload::record::{Cancel, Close, CopyData, CopyEnd, Header, Open, Record, Request};
 
 /// Characters of a folded text that are kept for people.
 const FOLDED_CHARS_MAX: usize = 4_000;
@@ -28,7 +31,7 @@ const CAPTURED_ERRORS_MAX: usize = 32;
 
 /// Why a request is not replayed; the keys of `Totals::not_replayed`.
 mod reason {
-    pub const COPY_FROM_CLIENT: &str = "COPY FROM STDIN: its data is not replayed";
+    pub const COPY_FROM_CLIENT: &str = "COPY FROM STDIN: its data is not in the capture";
     pub const UNREADABLE: &str = "unreadable text, parameter or message";
     pub const NO_SESSION: &str = "no open line for its session";
 }
@@ -42,6 +45,8 @@ struct LiveSession {
     /// What it had prepared when the capture began, until it is known to be executed by SQL.
     prepared: BTreeMap<String, Arc<Statement>>,
     names: Names,
+    held: Option<Box<Held>>,
+    flow: Option<DataFlow>,
     /// Its last request ended without a Sync, so that the next one belongs to the same pipeline.
     is_parted: bool,
 }
@@ -57,14 +62,8 @@ impl LiveSession {
     }
 
     /// What is known of the session's next request apart from its texts.
-    fn facts_of(
-        &mut self,
-        request: &Request,
-        sending: &Sending,
-        event: u64,
-        tenant: Option<u32>,
-        captured: Captured,
-    ) -> RequestFacts {
+    fn facts_of(&mut self, held: &Held) -> RequestFacts {
+        let (Held { request, event, tenant, sending, .. }, captured) = (held, held.captured());
         if !self.prepared.is_empty() {
             sending.executed.iter().for_each(|statement| self.keep_prepared(statement));
         }
@@ -84,8 +83,8 @@ impl LiveSession {
         let told_by = sending.told_by(failed).and_then(|at| sending.executed.get(at));
         RequestFacts {
             t_us: request.t_us,
-            event,
-            tenant,
+            event: *event,
+            tenant: *tenant,
             class,
             part,
             changes_session: sending.executed.iter().any(|statement| statement.does.changes_session),
@@ -109,7 +108,6 @@ pub(super) struct Pass {
     last_t_us: u64,
     /// Reused for every record.
     record: Vec<u8>,
-    body: Vec<u8>,
 }
 
 impl Pass {
@@ -127,7 +125,6 @@ impl Pass {
             times: ChainWriter::default(),
             last_t_us: 0,
             record: Vec::new(),
-            body: Vec::new(),
         }
     }
 
@@ -144,23 +141,32 @@ impl Pass {
             }
             Record::Sql(line) => self.texts.define(&line),
             Record::Open(open) => self.open(open)?,
-            Record::Request(request) => self.request(&request)?,
+            Record::Request(request) => self.request(request)?,
+            Record::Copy(copy) => self.copy(&copy)?,
+            Record::Cancel(Cancel { t_us, session }) => {
+                if let Some(held) = self.live.get_mut(&session).and_then(|live| live.held.as_mut()) {
+                    held.cancelled(t_us);
+                }
+            }
             Record::Close(Close { t_us, session }) => {
+                self.let_go(session)?;
                 if let Some(mut live) = self.live.remove(&session) {
                     live.session.closed_us = Some(t_us);
                     self.end_session(live)?;
                 }
             }
             Record::End(end) => self.index.totals.span_us = end.span_us,
-            // The header was taken before; data belongs to requests that are not replayed, and captured cancel requests
-            // are not sent again.
-            Record::Header(_) | Record::Copy(_) | Record::Cancel(_) => {}
+            // It was taken before.
+            Record::Header(_) => {}
         }
         Ok(())
     }
 
     /// Ends the chains that are still open and gives the index.
     pub fn finish(mut self) -> io::Result<(BlockFile, Index)> {
+        let mut open: Vec<u32> = self.live.keys().copied().collect();
+        open.sort_unstable();
+        open.into_iter().try_for_each(|session| self.let_go(session))?;
         for (_, live) in std::mem::take(&mut self.live) {
             self.end_session(live)?;
         }
@@ -170,6 +176,7 @@ impl Pass {
     }
 
     fn open(&mut self, open: Open) -> io::Result<()> {
+        self.let_go(open.session)?;
         let state = open.state.unwrap_or_default();
         let prepared = state.prepared.iter().filter_map(|(name, sql)| Some((name.clone(), self.texts.get(sql)?)));
         let prepared: BTreeMap<_, _> = prepared.collect();
@@ -197,32 +204,72 @@ impl Pass {
         Ok(())
     }
 
-    fn request(&mut self, request: &Request) -> io::Result<()> {
+    fn request(&mut self, request: Request) -> io::Result<()> {
+        self.let_go(request.session)?;
         let event = self.index.totals.requests;
         let tenant = request.tenant.and_then(|id| self.tenant_of.get(&id).copied());
         self.index.totals.requests += 1;
         let Some(live) = self.live.get_mut(&request.session) else { return self.not_replayed(reason::NO_SESSION) };
-        self.body.clear();
-        let Some(sending) = sending::append(request, &self.texts, &mut live.names, &mut self.body) else {
+        let mut body = Vec::new();
+        let Some(sending) = sending::append(&request, &self.texts, &mut live.names, &mut body) else {
             return self.not_replayed(reason::UNREADABLE);
         };
-        if sending.copies > 0 {
-            return self.not_replayed(reason::COPY_FROM_CLIENT);
+        live.held = Some(Box::new(Held::new(request, event, tenant, body, sending)));
+        Ok(())
+    }
+
+    /// Data of a COPY: what its client sent goes behind its request, which it makes one that can be sent again.
+    fn copy(&mut self, copy: &CopyData) -> io::Result<()> {
+        let Some(live) = self.live.get_mut(&copy.session).filter(|_| copy.from_client) else { return Ok(()) };
+        if let Some(held) = live.held.take_if(|held| held.awaits_data(copy.sequence)) {
+            live.flow = Some(DataFlow { sequence: copy.sequence, is_open: false });
+            let mark = Mark { brings_data: true, ..held.mark };
+            self.write_request(&Held { mark, ..*held })?;
         }
-        let captured = captured_of(request);
-        let facts = live.facts_of(request, &sending, event, tenant, captured);
+        let Some(live) = self.live.get_mut(&copy.session) else { return Ok(()) };
+        let Some(flow) = live.flow.as_mut().filter(|flow| flow.sequence == copy.sequence) else { return Ok(()) };
+        let bytes = from_base64(&copy.base64);
+        // A COPY whose data is damaged fails instead of writing something else.
+        let ended = if bytes.is_none() { Some(CopyEnd::Failed) } else { copy.ended };
+        flow.is_open = ended.is_none();
+        let data = bytes.filter(|bytes| !bytes.is_empty());
+        let entries = data.iter().map(|bytes| Entry::CopyData(bytes)).chain(ended.map(Entry::CopyEnded));
+        entries.into_iter().try_for_each(|entry| push_entry(entry, &mut live.chain, &mut self.record, &mut self.blocks))
+    }
+
+    /// The session goes on, so that all is known of its last request that ever will be.
+    fn let_go(&mut self, session: u32) -> io::Result<()> {
+        let Some(live) = self.live.get_mut(&session) else { return Ok(()) };
+        if let Some(flow) = live.flow.take() {
+            let cut = flow.is_open.then_some(Entry::CopyEnded(CopyEnd::Failed));
+            for entry in cut.into_iter().chain([Entry::NoMoreData]) {
+                push_entry(entry, &mut live.chain, &mut self.record, &mut self.blocks)?;
+            }
+        }
+        match live.held.take() {
+            Some(held) if held.sending.copies > 0 => self.not_replayed(reason::COPY_FROM_CLIENT),
+            Some(held) => self.write_request(&held),
+            None => Ok(()),
+        }
+    }
+
+    fn write_request(&mut self, held: &Held) -> io::Result<()> {
+        let Some(live) = self.live.get_mut(&held.request.session) else { return Ok(()) };
+        let facts = live.facts_of(held);
         self.record.clear();
+        held.mark.put(&mut self.record);
         facts.put(&mut self.record);
-        self.record.extend_from_slice(&self.body);
+        self.record.extend_from_slice(&held.body);
         live.chain.push(&self.record, &mut self.blocks)?;
         live.session.requests += 1;
-        live.session.tenant = live.session.tenant.or(tenant);
-        count_tenant(&mut self.index, tenant.map(|tenant| (tenant, live.session.database.as_str())));
-        let told_by = sending.told_by(captured.sqlstate.is_some());
-        for (at, statement) in sending.executed.iter().enumerate() {
+        live.session.tenant = live.session.tenant.or(held.tenant);
+        count_tenant(&mut self.index, held.tenant.map(|tenant| (tenant, live.session.database.as_str())));
+        let captured = held.captured();
+        let told_by = held.sending.told_by(captured.sqlstate.is_some());
+        for (at, statement) in held.sending.executed.iter().enumerate() {
             self.note_statement(statement, captured.sqlstate.filter(|_| Some(at) == told_by));
         }
-        self.note_time(request.t_us)
+        self.note_time(held.request.t_us)
     }
 
     fn note_time(&mut self, t_us: u64) -> io::Result<()> {
@@ -279,11 +326,13 @@ fn count_tenant(index: &mut Index, tenant_and_database: Option<(u32, &str)>) {
     }
 }
 
-fn captured_of(request: &Request) -> Captured {
-    let results = &request.results;
-    Captured {
-        total_us: results.iter().filter_map(|result| result.total_us).sum(),
-        sqlstate: results.iter().find_map(|result| result.sqlstate),
-        rows: if let [only] = &results[..] { only.rows } else { None },
-    }
+fn push_entry(
+    entry: Entry<'_>,
+    chain: &mut ChainWriter,
+    record: &mut Vec<u8>,
+    blocks: &mut BlockFile,
+) -> io::Result<()> {
+    record.clear();
+    entry.put(record);
+    chain.push(record, blocks)
 }

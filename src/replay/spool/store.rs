@@ -19,14 +19,14 @@ use super::cache::{self, Unfinished};
 use super::chain::{BlockFile, ChainReader};
 use super::index::{Index, Session, Totals};
 use super::pass::Pass;
-use super::request::{RequestFacts, SpoolRequest};
+use super::session_requests::SessionRequests;
 use crate::facts::{StatementFact, TenantFact};
 use crate::replay::pace::Pace;
 use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
@@ -175,32 +175,7 @@ impl Spool {
 
     /// A session's requests, before the first.
     pub fn requests(&self, session: &Session) -> SessionRequests {
-        SessionRequests { chain: ChainReader::new(Arc::clone(&self.file), session.chain) }
-    }
-}
-
-/// Reads one session's chain; holds one block.
-#[derive(Debug)]
-pub struct SessionRequests {
-    chain: ChainReader,
-}
-
-impl SessionRequests {
-    /// Goes to the session's next request and gives its facts, or none at its end.
-    ///
-    /// # Errors
-    /// The spool is damaged or its disk cannot be read.
-    pub fn advance(&mut self) -> Result<Option<RequestFacts>, SpoolError> {
-        match self.chain.advance() {
-            Ok(true) => self.current().map(|request| Some(request.facts)).ok_or(SpoolError::Damaged),
-            Ok(false) => Ok(None),
-            Err(_) => Err(SpoolError::Damaged),
-        }
-    }
-
-    /// The request that [`Self::advance`] went to, with its texts.
-    pub fn current(&self) -> Option<SpoolRequest<'_>> {
-        SpoolRequest::decode(self.chain.record())
+        SessionRequests::new(ChainReader::new(Arc::clone(&self.file), session.chain))
     }
 }
 

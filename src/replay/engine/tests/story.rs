@@ -3,6 +3,8 @@
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -98,6 +100,23 @@ impl Story {
     /// The request before is of tenant `bolt`.
     pub fn of_bolt(self) -> Self {
         self.with("tenant", json!(1))
+    }
+
+    /// Data that the client of the request before sent, and how it ended the COPY.
+    pub fn data(mut self, at_ms: u64, session: u32, data: &str, ended: Option<&str>) -> Self {
+        let is_request = |line: &&Value| line["kind"] == "request" && line["session"] == session;
+        let sequence = self.lines.iter().rfind(is_request).unwrap()["sequence"].clone();
+        let mut line = json!({"kind": "copy", "t_us": at_ms * 1_000, "session": session, "sequence": sequence,
+            "from_client": true, "base64": STANDARD.encode(data)});
+        merge(&mut line, ended.map_or(json!({}), |ended| json!({ "ended": ended })));
+        self.lines.push(line);
+        self
+    }
+
+    /// The session's client asks for its cancellation.
+    pub fn cancel(mut self, at_ms: u64, session: u32) -> Self {
+        self.lines.push(json!({"kind": "cancel", "t_us": at_ms * 1_000, "session": session}));
+        self
     }
 
     pub fn close(mut self, at_ms: u64, session: u32) -> Self {

@@ -1,0 +1,64 @@
+//! A session's last request, held back until its next line tells what belonged to it.
+//!
+//! COPY data and cancel requests stand behind their request in a workload, and say whether it can be replayed and how. One
+//! request for each open session is in memory for that. Must not know chains.
+
+use super::entries::Mark;
+use super::request::Captured;
+use super::sending::Sending;
+use crate::words::sqlstate::SqlState;
+use crate::workload::record::{Request, Sent};
+
+/// A request whose session has not gone on yet.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Without what was sent, which stands in `body`.
+    pub request: Request,
+    pub event: u64,
+    pub tenant: Option<u32>,
+    pub body: Vec<u8>,
+    pub sending: Sending,
+    pub mark: Mark,
+}
+
+impl Held {
+    pub fn new(mut request: Request, event: u64, tenant: Option<u32>, body: Vec<u8>, sending: Sending) -> Self {
+        request.sent = Sent::Messages(Vec::new());
+        Self { request, event, tenant, body, sending, mark: Mark::default() }
+    }
+
+    /// How the capture answered it.
+    pub fn captured(&self) -> Captured {
+        let results = &self.request.results;
+        Captured {
+            total_us: results.iter().filter_map(|result| result.total_us).sum(),
+            sqlstate: results.iter().find_map(|result| result.sqlstate),
+            rows: if let [only] = &results[..] { only.rows } else { None },
+        }
+    }
+
+    /// Whether this data is its own.
+    pub fn awaits_data(&self, sequence: u64) -> bool {
+        self.sending.copies > 0 && self.request.sequence == sequence
+    }
+
+    /// Its client asked for a cancellation; one that came after the answer was not for it.
+    pub fn cancelled(&mut self, t_us: u64) {
+        let after_us = t_us.saturating_sub(self.request.t_us);
+        let captured = self.captured();
+        let is_unanswered = self.request.results.is_empty()
+            || captured.sqlstate == Some(SqlState::QUERY_CANCELED)
+            || after_us < captured.total_us;
+        if is_unanswered {
+            self.mark.cancelled_after_us.get_or_insert(after_us);
+        }
+    }
+}
+
+/// The data of a request that was let go, on its way into the chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DataFlow {
+    pub sequence: u64,
+    /// A COPY was begun and not ended.
+    pub is_open: bool,
+}
