@@ -7,6 +7,7 @@ mod anonymize_sql;
 mod anonymized_replay;
 mod bench;
 mod capture;
+mod captured_replay;
 mod classes;
 mod clients;
 mod corpora;

@@ -56,6 +56,17 @@ impl Copying {
         }
     }
 
+    /// The server ended the COPY by an error: what its client sent until then is what failed, and is given.
+    ///
+    /// # Errors
+    /// Whatever `sink` answers.
+    pub fn failed(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
+        match self.piece.take_if(|(_, data)| !data.from_client) {
+            Some(_) => Ok(()),
+            None => self.flush(sink),
+        }
+    }
+
     /// The COPY came to nothing, or its request is left out.
     pub fn discard(&mut self) {
         self.piece = None;

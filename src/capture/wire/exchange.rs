@@ -163,16 +163,16 @@ impl Exchange {
             b'H' => self.take_place(sink)?,
             b'd' => self.copy_data_ended(Side::Server, seen, sink)?,
             b'c' => self.copy_ended(CopyEnd::Done, false, seen, sink)?,
-            b'E' => self.failed(body, seen),
+            b'E' => self.failed(body, seen, sink)?,
             b'Z' => self.ready(body, sink)?,
             _ => {}
         }
         self.finish_parted(sink)
     }
 
-    fn failed(&mut self, body: &[u8], seen: Seen) {
-        self.copying.discard();
-        let (Some(error), Some(front)) = (ServerError::parse(body), self.pending.front_mut()) else { return };
+    fn failed(&mut self, body: &[u8], seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
+        self.copying.failed(sink)?;
+        let (Some(error), Some(front)) = (ServerError::parse(body), self.pending.front_mut()) else { return Ok(()) };
         front.failed(error.sqlstate, seen.time_us);
         // Up to its Sync the server reads on and does nothing.
         let mut refused = Vec::new();
@@ -186,6 +186,7 @@ impl Exchange {
                 self.prepared.refused(&name, before);
             }
         }
+        Ok(())
     }
 
     fn ready(&mut self, body: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {

@@ -179,6 +179,27 @@ fn types_that_the_server_described_come_with_the_execution() {
 }
 
 #[test]
+fn a_copy_that_the_server_refuses_has_the_data_that_it_refused() {
+    let all = session([
+        client(|out| frontend::query(out, b"COPY t FROM STDIN").unwrap()),
+        server(|out| serve::copy_response(out, b'G')),
+        client(|out| frontend::copy_data(out, b"x\n").unwrap()),
+        server(|out| {
+            serve::error_response(out, "ERROR", "22P02", "no number");
+            ready(out);
+        }),
+        client(frontend::copy_done),
+    ]);
+    let data = all.iter().find_map(|found| match found {
+        Found::Copy { data, .. } => Some(data),
+        _ => None,
+    });
+    let data = data.unwrap();
+    assert_eq!((data.from_client, &data.bytes[..], data.ended), (true, &b"x\n"[..], None));
+    assert_eq!(requests_of(&all)[0].sqlstate().unwrap().as_str(), "22P02");
+}
+
+#[test]
 fn copy_both_ways_has_its_data_and_its_end() {
     let all = session([
         client(|out| frontend::query(out, b"COPY t TO STDOUT").unwrap()),
