@@ -12,7 +12,7 @@ use pgrehearse::record::{Item, Recorder, RunDir, Writer, channel};
 use pgrehearse::replay::pace::Pace;
 use pgrehearse::replay::{DatabaseNames, Engine, Settings, Spool};
 use pgrehearse::samples::sample::{Names, Outcome, SampleKind};
-use pgrehearse::scenario::resolved::{Clients, OnDeadline, Speed};
+use pgrehearse::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Retry, Speed};
 use pgrehearse::server::Login;
 use pgrehearse::server::endpoint::{Endpoint, Logins};
 use pgrehearse::words::time::RunClock;
@@ -139,6 +139,8 @@ fn replay(spool: &Spool, speed: Speed, starts_us: u64, port: u16, recorder: Reco
         connect_timeout: PATIENT,
         reconnect_first: Duration::from_millis(100),
         reconnect_last: Duration::from_secs(1),
+        broken_transaction: BrokenTransaction::Skip,
+        retry: Retry::NONE,
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings { pace: Pace::new(speed, 1), clients, starts_us, workers };

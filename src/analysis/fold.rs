@@ -128,13 +128,14 @@ impl Analysis {
                 let stream = self.groups.entry(Group::of(&sample)).or_default();
                 stream.push(&sample, self.newest_done_us, &mut self.bad_times);
             }
-            (SampleKind::Connect | SampleKind::Request, _) => self.push_of_tenant(&sample, phase),
+            (SampleKind::Connect | SampleKind::Request | SampleKind::Retried, _) => self.push_of_tenant(&sample, phase),
         }
         self.settle_baseline();
     }
 
     fn push_of_tenant(&mut self, sample: &Sample, phase: Phase) {
-        if phase != Phase::Warmup {
+        // What a client tried again successfully is no error to anybody, only a sign of how available the server was.
+        if phase != Phase::Warmup && sample.kind != SampleKind::Retried {
             self.errors.push(sample, phase);
         }
         if sample.kind == SampleKind::Request {

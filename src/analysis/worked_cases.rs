@@ -226,7 +226,7 @@ fn a_restart_that_refuses_connections_for_two_seconds_is_two_seconds() {
 
 #[test]
 fn a_lock_on_one_tenants_tables_is_downtime_of_that_tenant_alone() {
-    let locked = |_, sent_ms| match sent_ms {
+    let locked = |_: SampleClass, sent_ms: u64| match sent_ms {
         // Stuck sessions get the lock one after another.
         21_000..26_000 => Answer::At(26_000 + sent_ms % 50),
         _ => Answer::At(sent_ms + 2),
@@ -409,6 +409,25 @@ fn a_tool_that_was_late_says_so() {
     let reasons = run.findings().trust.reasons;
     let codes: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.limit)).collect();
     assert_eq!(codes, [("generator_late", Some(20_000.0)), ("generator_late", Some(20_000.0))]);
+}
+
+#[test]
+fn tries_that_another_followed_are_attempts_but_no_requests_and_no_errors() {
+    let locked = |_: SampleClass, sent_ms: u64| match (30_000..32_000).contains(&sent_ms) {
+        true => Answer::Error("55P03", sent_ms + 1),
+        false => Answer::At(sent_ms + 1),
+    };
+    let mut run = Run::new(1_000);
+    run.session((0, 0), turns(0, 100), locked).probes(50, up);
+    for sample in run.samples.iter_mut().filter(|sample| sample.outcome == Outcome::Failed) {
+        sample.kind = SampleKind::Retried;
+    }
+    let is_judged = |sample: &&Sample| sample.kind == SampleKind::Request && sample.due_us >= 5_000_000;
+    let requests = run.samples.iter().filter(is_judged).count() as u64;
+    let (tenant, errors) = (run.tenant(0), run.findings().errors);
+    assert!((1_900_000..2_200_000).contains(&tenant.downtime.downtime_us.unwrap()), "{:?}", tenant.downtime);
+    assert_eq!((tenant.requests.offered, tenant.requests.failed), (requests, 0));
+    assert_eq!(errors, []);
 }
 
 proptest! {

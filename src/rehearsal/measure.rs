@@ -62,7 +62,7 @@ impl Measuring {
         let (stop, stopped) = watch::channel(false);
         let generator = GeneratorWatch::start(recorder.clone()).map_err(RehearsalError::Generator)?;
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let settings = replay::Settings { pace: pace(scenario), clients: scenario.clients, starts_us, workers };
+        let settings = replay::Settings { pace: pace(scenario), clients: scenario.clients.clone(), starts_us, workers };
         let engine = Engine::start(spool, &settings, endpoint, recorder, stopped.clone())?;
         let probes = match probe_settings(scenario, spool.databases()) {
             None => None,

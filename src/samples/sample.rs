@@ -15,6 +15,8 @@ pub enum SampleKind {
     Probe,
     /// A try to connect up to ReadyForQuery, by the replay (with a tenant) or by the probes (without).
     Connect,
+    /// A failed try of a request that its client sent again; the last try is the request's own sample.
+    Retried,
 }
 
 /// How it ended. Each offered request has exactly one.
@@ -126,7 +128,7 @@ macro_rules! named {
     };
 }
 
-named!(SampleKind, Request => "request", Probe => "probe", Connect => "connect");
+named!(SampleKind, Request => "request", Probe => "probe", Connect => "connect", Retried => "retried");
 named!(Outcome, Ok => "ok", Failed => "failed", Late => "late", Expired => "expired",
     Indeterminate => "indeterminate", ExpectedError => "expected_error", Skipped => "skipped");
 named!(ResultCheck, Same => "same", Differs => "differs", Unknown => "unknown");

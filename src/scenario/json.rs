@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 /// The resolved plan.
 pub fn to_json(scenario: &Scenario) -> Value {
     let workload = &scenario.workload;
-    let (phases, clients, probes) = (&scenario.phases, &scenario.clients, &scenario.probes);
+    let (phases, probes) = (&scenario.phases, &scenario.probes);
     json!({
         "version": VERSION,
         "name": scenario.name,
@@ -51,14 +51,7 @@ pub fn to_json(scenario: &Scenario) -> Value {
         "phases": {
             "warmup_ms": ms(phases.warmup), "before_ms": ms(phases.before), "after_ms": ms(phases.after),
         },
-        "clients": {
-            "deadline_ms": ms(clients.deadline),
-            "on_deadline": clients.on_deadline.name(),
-            "abandon_ms": ms(clients.abandon),
-            "connect_timeout_ms": ms(clients.connect_timeout),
-            "reconnect_first_ms": ms(clients.reconnect_first),
-            "reconnect_last_ms": ms(clients.reconnect_last),
-        },
+        "clients": scenario.clients.json(),
         "probes": {
             "enabled": probes.enabled,
             "interval_ms": ms(probes.interval),

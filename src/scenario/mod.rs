@@ -5,6 +5,7 @@
 
 pub mod check;
 mod check_host;
+mod clients;
 mod diagnostic;
 mod json;
 mod load;

@@ -9,9 +9,7 @@ use std::time::Duration;
 use super::load::base_of;
 use super::read_staging;
 use super::read_upgrade;
-use super::resolved::{
-    Clients, ObjectiveText, OnDeadline, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice,
-};
+use super::resolved::{Clients, ObjectiveText, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice};
 use super::section::{Problems, Section, text_of};
 use super::tree::{Node, Origin, Table, Value};
 use crate::objective;
@@ -33,7 +31,7 @@ pub(super) fn scenario(root: &Table, file: &Path, text: &str, problems: &Problem
     let workload = workload(top.section("workload"), &base);
     let staging = read_staging::staging(top.section("staging"), &base, problems);
     let upgrade = read_upgrade::upgrade(top.section("upgrade"), &staging, &base, problems);
-    let clients = clients(top.section("clients"));
+    let clients = Clients::read(top.section("clients"));
     let scenario = Scenario {
         name,
         file: file.to_path_buf(),
@@ -42,8 +40,8 @@ pub(super) fn scenario(root: &Table, file: &Path, text: &str, problems: &Problem
         staging,
         upgrade,
         phases: phases(top.section("phases")),
-        clients,
         probes: probes(top.section("probes"), &clients),
+        clients,
         trust: trust(top.section("trust")),
     };
     top.finish();
@@ -135,32 +133,6 @@ fn phases(mut section: Section<'_>) -> Phases {
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-fn clients(mut section: Section<'_>) -> Clients {
-    let deadline = section.duration_at_least("deadline", MILLISECOND).unwrap_or(Duration::from_secs(5));
-    let abandon = section.duration_at_least("abandon", MILLISECOND);
-    if abandon.is_some_and(|abandon| abandon < deadline) {
-        section.problem_at("abandon", "clients.abandon is shorter than clients.deadline", "");
-    }
-    let reconnect_first =
-        section.duration_at_least("reconnect_first", MILLISECOND).unwrap_or(Duration::from_millis(50));
-    let reconnect_last = section.duration_at_least("reconnect_last", MILLISECOND);
-    if reconnect_last.is_some_and(|last| last < reconnect_first) {
-        section.problem_at("reconnect_last", "clients.reconnect_last is shorter than clients.reconnect_first", "");
-    }
-    let clients = Clients {
-        deadline,
-        on_deadline: section
-            .choice("on_deadline", OnDeadline::NAMES, OnDeadline::from_name)
-            .unwrap_or(OnDeadline::Wait),
-        abandon: abandon.unwrap_or(Duration::from_secs(30).max(deadline)),
-        connect_timeout: section.duration_at_least("connect_timeout", MILLISECOND).unwrap_or(Duration::from_secs(5)),
-        reconnect_first,
-        reconnect_last: reconnect_last.unwrap_or(Duration::from_secs(1).max(reconnect_first)),
-    };
-    section.finish();
-    clients
-}
 
 fn probes(mut section: Section<'_>, clients: &Clients) -> Probes {
     let probes = Probes {

@@ -33,19 +33,9 @@ pub fn render_text(scenario: &Scenario) -> String {
     let phases = &scenario.phases;
     let [warmup, before, after] = [phases.warmup, phases.before, phases.after].map(format_duration);
     lines.add("phases", format!("warmup {warmup}, before {before}, upgrade as long as it takes, after {after}"));
-    let clients = &scenario.clients;
-    lines.add(
-        "clients",
-        format!(
-            "deadline {} or 3 x captured, then {}; abandon {}, connect timeout {}, reconnect after {} to {}",
-            format_duration(clients.deadline),
-            clients.on_deadline.name(),
-            format_duration(clients.abandon),
-            format_duration(clients.connect_timeout),
-            format_duration(clients.reconnect_first),
-            format_duration(clients.reconnect_last)
-        ),
-    );
+    for line in scenario.clients.lines() {
+        lines.add("clients", line);
+    }
     let probes = &scenario.probes;
     let probing = format!(
         "every {} for each fate group, deadline {}, warm connections {}",

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::clients::{BrokenTransaction, Clients, OnDeadline, Retry, RetryOn};
 use super::plan::{AnalyzeMode, PgUpgradeOptions, Plan, written};
 use crate::words::ids::PgMajor;
 
@@ -99,16 +100,6 @@ written! {
         Open => "open",
         /// The answer to the one before, and the captured pause after it.
         ThinkTime => "think-time",
-    }
-
-    /// What a client does when a request has no answer by its deadline.
-    OnDeadline {
-        /// Waits until `abandon`.
-        Wait => "wait",
-        /// Sends a cancel request.
-        Cancel => "cancel",
-        /// Closes the connection and opens another.
-        Disconnect => "disconnect",
     }
 }
 
@@ -242,20 +233,6 @@ pub struct Phases {
     pub warmup: Duration,
     pub before: Duration,
     pub after: Duration,
-}
-
-/// How replayed clients behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clients {
-    /// For each request at least this, and at least three times its captured duration.
-    pub deadline: Duration,
-    pub on_deadline: OnDeadline,
-    /// A request without an answer after this time is given up, whatever `on_deadline` says.
-    pub abandon: Duration,
-    pub connect_timeout: Duration,
-    /// Waits between tries to reconnect: doubled from the first to the last.
-    pub reconnect_first: Duration,
-    pub reconnect_last: Duration,
 }
 
 /// The tool's own requests, by which a quiet tenant has an answer too.

@@ -231,6 +231,11 @@ impl<'a> Section<'a> {
         self.problems.add(entry.map(|entry| &entry.node.origin).or(self.origin), message, hint);
     }
 
+    /// Notes a problem at a value within this table.
+    pub fn problem_of(&self, node: &Node, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.add(Some(&node.origin), message, hint);
+    }
+
     /// Complains about every key that nobody asked for.
     pub fn finish(self) {
         for entry in self.entries() {

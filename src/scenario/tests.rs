@@ -22,7 +22,7 @@ fn with_sets(text: &str, sets: &[&str]) -> Scenario {
 }
 
 /// Everything that is wrong, as people are shown it.
-fn refused(text: &str, sets: &[&str]) -> String {
+pub(super) fn refused(text: &str, sets: &[&str]) -> String {
     let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
     resolve(Path::new("/s/scenarios/a.toml"), "a.toml", text, &sets).unwrap_err().render()
 }

@@ -24,6 +24,8 @@ pub struct Counts {
     /// Tries to connect, and those that failed.
     pub connects: u64,
     pub connects_failed: u64,
+    /// Tries that failed and were followed by another.
+    pub retried: u64,
     /// Settings and the like that a new connection did not take.
     pub restores_failed: u64,
 }
@@ -45,6 +47,7 @@ impl Counts {
         self.by_outcome.iter_mut().zip(other.by_outcome).for_each(|(sum, count)| *sum += count);
         self.connects += other.connects;
         self.connects_failed += other.connects_failed;
+        self.retried += other.retried;
         self.restores_failed += other.restores_failed;
     }
 }
@@ -80,6 +83,7 @@ impl Book {
                 counts.connects += 1;
                 counts.connects_failed += u64::from(sample.outcome != Outcome::Ok);
             }
+            SampleKind::Retried => counts.retried += 1,
             _ => counts.by_outcome[sample.outcome as usize] += 1,
         }
         let mut batch = self.batch.borrow_mut();

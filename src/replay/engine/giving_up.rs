@@ -12,6 +12,7 @@ use super::session::State;
 use super::worker::Context;
 use crate::replay::spool::RequestFacts;
 use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
+use crate::scenario::resolved::BrokenTransaction;
 
 /// The message of requests that the end of the run cut short.
 pub(super) const RUN_ENDED: &str = "the run ended";
@@ -29,24 +30,37 @@ impl Context {
         }
     }
 
+    /// Whether what follows in its transaction block is left unsent once this request has failed.
+    pub(super) fn skips_after(&self, facts: &RequestFacts) -> bool {
+        facts.part.stays_open && self.clients.broken_transaction == BrokenTransaction::Skip
+    }
+
     /// When a request that is not sent is given up: at its due time where it is the rest of a broken transaction, else
-    /// after its deadline; never in a closed loop, where nothing is late.
-    pub(super) fn gives_up_us(&self, next: &Next, skipping: bool) -> Option<u64> {
+    /// after its deadline, which each try has for itself; never in a closed loop, where nothing is late.
+    pub(super) fn gives_up_us(&self, next: &Next, state: &State) -> Option<u64> {
+        let skipped = state.skipping && next.facts.part.inside;
         if self.schedule.pace().is_closed_loop() {
-            return (skipping && next.facts.part.inside).then_some(0);
+            return skipped.then_some(0);
         }
-        match skipping && next.facts.part.inside {
+        match skipped {
             true => Some(next.due_us),
-            false => Some(next.due_us.saturating_add(self.patience(&next.facts).deadline.as_micros() as u64)),
+            false => {
+                let deadline_us = self.patience(&next.facts).deadline.as_micros() as u64;
+                Some(state.may_send_us(next).saturating_add(deadline_us))
+            }
         }
     }
 }
 
 /// Books a request that is not sent: skipped as the rest of a broken transaction, or expired, and with it the
-/// transaction that it would have begun.
+/// transaction that it would have begun. One that was tried before ends as its last try did.
 pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: &Next) {
+    if let Some(retrying) = state.retrying.take() {
+        context.book.sample(retrying.tried);
+        return;
+    }
     let skipped = state.skipping && next.facts.part.inside;
-    let gave_up_us = context.gives_up_us(next, state.skipping).unwrap_or_default();
+    let gave_up_us = context.gives_up_us(next, state).unwrap_or_default();
     let mut sample = unsent(about, next);
     sample.deadline_us = context.patience(&next.facts).deadline.as_micros() as u64;
     // Expired at its deadline, even if nobody looked at that moment; skipped when its turn came.
@@ -57,7 +71,7 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
     sample.outcome = if skipped { Outcome::Skipped } else { Outcome::Expired };
     context.book.offer();
     context.book.sample(sample);
-    state.skipping = next.facts.part.stays_open;
+    state.skipping = context.skips_after(&next.facts);
 }
 
 /// A sample of a request of which nothing has happened yet.

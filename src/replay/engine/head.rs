@@ -62,6 +62,11 @@ impl Head {
         self.requests.current().filter(|_| self.next.is_some())
     }
 
+    /// Whether it can be sent again: COPY data is read from the spool once.
+    pub fn is_repeatable(&self) -> bool {
+        !self.requests.brings_data()
+    }
+
     /// Its COPY data, where it brings some; the text that changes the session is kept.
     pub fn copy_data(&mut self) -> Option<&mut SessionRequests> {
         if !self.requests.brings_data() {

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::chance::{Chance, chance};
 use super::memory::SessionMemory;
 use super::prepared::PreparedStatements;
 use super::worker::Context;
@@ -46,12 +47,10 @@ pub(super) struct Link {
     /// Tries in all, and those since the last success.
     tries: u64,
     failed_tries: u32,
-    jitter: Jitter,
 }
 
 impl Link {
     pub fn new(context: Rc<Context>, about: About, login: Login, memory: SessionMemory) -> Self {
-        let jitter = Jitter::new(u64::from(about.session) << 16 | u64::from(about.copy));
         Self {
             context,
             about,
@@ -63,7 +62,6 @@ impl Link {
             usable_us: 0,
             tries: 0,
             failed_tries: 0,
-            jitter,
         }
     }
 
@@ -159,7 +157,7 @@ impl Link {
         let Some(doublings) = self.failed_tries.checked_sub(1) else { return Duration::ZERO };
         let clients = &self.context.clients;
         let longest = clients.reconnect_first.saturating_mul(1 << doublings.min(20)).min(clients.reconnect_last);
-        longest.mul_f64(1.0 - self.jitter.fraction() / 2.0)
+        longest.mul_f64(1.0 - chance(self.about, Chance::Reconnect, self.tries) / 2.0)
     }
 
     async fn try_to_connect(&mut self, tenant: Option<u32>) -> Option<Connection> {
@@ -232,22 +230,4 @@ async fn ask(connection: &mut Connection, sql: &str, within: Duration) -> Result
         connection.read_reply().await
     };
     tokio::time::timeout(within, asking).await.unwrap_or(Err(ConnectError::TimedOut { within }))
-}
-
-/// Numbers that look random and are the same in every run (xorshift64*, Marsaglia).
-#[derive(Debug)]
-struct Jitter(u64);
-
-impl Jitter {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// In [0, 1).
-    fn fraction(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }

@@ -11,6 +11,8 @@
 //! exchange     one request on a connection, up to its answer or to giving up
 //! copying      a request that brings COPY data
 //! giving_up    requests that are not sent: expired, or skipped with their transaction
+//! retry        requests that are sent again, and when
+//! chance       what is left to chance, the same in every run
 //! outcome      what an answer is worth
 //! behind       the wait behind other tenants' statements
 //! book         samples and counts on their way to the recorder
@@ -23,6 +25,7 @@
 mod alarm;
 mod behind;
 mod book;
+mod chance;
 mod copying;
 mod exchange;
 mod giving_up;
@@ -32,6 +35,7 @@ mod link;
 mod memory;
 mod outcome;
 mod prepared;
+mod retry;
 mod run;
 mod schedule;
 mod session;

@@ -82,6 +82,11 @@ impl EngineReport {
         (self.counts.connects, self.counts.connects_failed)
     }
 
+    /// Tries of requests that failed and were followed by another.
+    pub fn retried(&self) -> u64 {
+        self.counts.retried
+    }
+
     /// Settings and the like that a new connection did not take after an old one was lost.
     pub fn restores_failed(&self) -> u64 {
         self.counts.restores_failed
@@ -153,7 +158,7 @@ fn replay(
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
         for (number, share) in shares.into_iter().enumerate() {
-            let (clients, endpoint) = (settings.clients, endpoint.clone());
+            let (clients, endpoint) = (settings.clients.clone(), endpoint.clone());
             let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
             let equip = move |timer| Context { schedule, timer, clients, endpoint, book, in_flight };
             let reports = reports.clone();

@@ -14,11 +14,13 @@ use super::giving_up::{RUN_ENDED, give_up, unsent};
 use super::head::{Head, Next};
 use super::link::{About, Link};
 use super::outcome;
+use super::retry::Retrying;
 use super::stop::Stop;
 use super::worker::Context;
 use crate::pgwire::backend::TransactionStatus;
 use crate::replay::spool::{RequestFacts, SpoolError};
-use crate::samples::sample::{Outcome, Sample};
+use crate::samples::sample::{Outcome, Sample, SampleKind};
+use crate::scenario::resolved::BrokenTransaction;
 use crate::server::{ConnectError, ReplySummary};
 
 /// A session and copy being replayed.
@@ -41,6 +43,8 @@ pub(super) struct State {
     pub free_us: u64,
     /// The rest of the current transaction block is not sent.
     pub skipping: bool,
+    /// The last try of the request that is next, which its client repeats.
+    pub retrying: Option<Retrying>,
     busy: BusyStretches,
     was_connected: bool,
 }
@@ -86,7 +90,7 @@ impl SessionTask {
         let schedule = self.context.schedule;
         self.state.was_connected = true;
         let next = self.head.next();
-        let at_us = next.map_or(self.closes_us, |next| next.due_us);
+        let at_us = next.map_or(self.closes_us, |next| self.state.may_send_us(&next));
         if !stop.is_requested() && next.is_some() && at_us <= schedule.now_us() {
             return Woken::Due;
         }
@@ -112,7 +116,7 @@ impl SessionTask {
         let mut coming_up = std::pin::pin!(link.bring_up(&tenant));
         loop {
             let gives_up_us = match head.next() {
-                Some(next) => context.gives_up_us(&next, state.skipping),
+                Some(next) => context.gives_up_us(&next, state),
                 None => Some(*closes_us),
             };
             tokio::select! {
@@ -132,7 +136,7 @@ impl SessionTask {
     /// The next request is due on a connection that is up: sends it, or gives it up.
     async fn take_up(&mut self, next: Next, stop: &mut Stop) -> Result<(), SpoolError> {
         let skipped = self.state.skipping && next.facts.part.inside;
-        let gives_up_us = self.context.gives_up_us(&next, self.state.skipping);
+        let gives_up_us = self.context.gives_up_us(&next, &self.state);
         let is_late = gives_up_us.is_some_and(|at_us| at_us <= self.context.schedule.now_us());
         // Inside a transaction that has begun nothing expires: its client goes on.
         if skipped || (is_late && !self.link.in_transaction()) {
@@ -143,7 +147,8 @@ impl SessionTask {
         self.head.advance(&self.context.schedule, self.state.free_us)
     }
 
-    /// Sends a request and sees it to its end. False when not a byte of it left, so that it is still to be sent.
+    /// Sends a request and sees it to its end. False when it is still to be sent: not a byte of it left, or its client
+    /// tries again.
     async fn send(&mut self, next: Next, stop: &mut Stop) -> bool {
         let Next { facts, due_us } = next;
         let mut ready_us = self.state.free_us.max(self.link.usable_us());
@@ -155,9 +160,14 @@ impl SessionTask {
         }
         let context = Rc::clone(&self.context);
         let patience = Patience { cancel_after: self.head.cancelled_after(), ..context.patience(&facts) };
+        let mut attempt = 1;
+        if let Some(Retrying { tried, not_before_us }) = &self.state.retrying {
+            (due_us, ready_us, attempt) = (tried.due_us, ready_us.max(*not_before_us), tried.attempt + 1);
+        }
         let mut sample = Sample {
             due_us,
             ready_us: Some(ready_us),
+            attempt,
             other_tenant_wait_us: self.state.busy.wait_us(facts.tenant, due_us, ready_us),
             deadline_us: patience.deadline.as_micros() as u64,
             ..unsent(self.about, &next)
@@ -168,9 +178,9 @@ impl SessionTask {
         match prepared.write(&request, connection.out()) {
             Ok(expected) => connection.expect(expected),
             Err(error) => {
-                context.book.offer();
+                self.offer();
                 sample.message = Some(error.to_string().into());
-                self.book(sample, Outcome::Failed, context.schedule.now_us());
+                self.book(&facts, sample, Outcome::Failed, context.schedule.now_us(), false);
                 self.after_failure(&facts).await;
                 return true;
             }
@@ -195,13 +205,13 @@ impl SessionTask {
             }
             Err(_) => Answer::GivenUp(GivenUp::TooLong),
         };
-        context.book.offer();
+        self.offer();
         match answer {
             Answer::Reply(reply) => self.answered(&facts, sample, &reply, patience.deadline.as_micros() as u64).await,
             Answer::Lost(error) => self.lost(&facts, sample, &error),
             Answer::GivenUp(why) => self.given_up(&facts, sample, why),
         }
-        true
+        self.state.retrying.is_none()
     }
 
     async fn answered(&mut self, facts: &RequestFacts, mut sample: Sample, reply: &ReplySummary, deadline_us: u64) {
@@ -216,7 +226,7 @@ impl SessionTask {
         sample.sqlstate = reply.error.as_ref().map(|error| error.sqlstate);
         sample.message = reply.error.as_ref().map(|error| error.message.clone());
         self.link.note(reply, self.head.session_sql());
-        self.book(sample, outcome, done_us);
+        self.book(facts, sample, outcome, done_us, false);
         if outcome == Outcome::Failed {
             self.after_failure(facts).await;
         } else if !facts.part.stays_open && reply.status != TransactionStatus::Idle {
@@ -229,7 +239,8 @@ impl SessionTask {
     fn lost(&mut self, facts: &RequestFacts, mut sample: Sample, error: &ConnectError) {
         sample.sqlstate = error.sqlstate();
         sample.message = Some(error.message());
-        self.book(sample, outcome::without_answer(facts.class), self.context.schedule.now_us());
+        let outcome = outcome::without_answer(facts.class);
+        self.book(facts, sample, outcome, self.context.schedule.now_us(), true);
         self.break_off(facts);
     }
 
@@ -247,21 +258,35 @@ impl SessionTask {
                 Outcome::Skipped
             }
         };
-        self.book(sample, outcome, now_us);
+        self.book(facts, sample, outcome, now_us, false);
         self.break_off(facts);
     }
 
-    fn book(&mut self, sample: Sample, outcome: Outcome, done_us: u64) {
+    /// A try has begun: its request is owed a sample from the first on, and the try before it was not the last.
+    fn offer(&mut self) {
+        match self.state.retrying.take() {
+            None => self.context.book.offer(),
+            Some(Retrying { tried, .. }) => self.context.book.sample(Sample { kind: SampleKind::Retried, ..tried }),
+        }
+    }
+
+    /// Books a try that is over, unless its client tries again: then it is kept until the next one has begun.
+    fn book(&mut self, facts: &RequestFacts, sample: Sample, outcome: Outcome, done_us: u64, is_lost: bool) {
         let started_us = sample.sent_us.unwrap_or(done_us);
         self.state.busy.push(sample.tenant, started_us, done_us);
         self.state.free_us = done_us;
-        self.context.book.sample(Sample { outcome, done_us, ..sample });
+        let sample = Sample { outcome, done_us, ..sample };
+        let retries = self.head.is_repeatable().then(|| self.context.retries(facts, &sample, is_lost));
+        match retries.flatten() {
+            Some(retrying) => self.state.retrying = Some(retrying),
+            None => self.context.book.sample(sample),
+        }
     }
 
     /// The connection is of no use after this request.
     fn break_off(&mut self, facts: &RequestFacts) {
         self.link.take_down();
-        self.state.skipping = facts.part.stays_open;
+        self.state.skipping = self.context.skips_after(facts);
     }
 
     /// A request failed that did not fail in the capture: its client rolls back and leaves the rest of the block.
@@ -270,7 +295,7 @@ impl SessionTask {
         if facts.part.stays_open && failed_in_capture {
             return;
         }
-        self.state.skipping = facts.part.stays_open;
+        self.state.skipping = self.context.skips_after(facts);
         if self.link.in_transaction() {
             self.link.roll_back().await;
             self.state.free_us = self.context.schedule.now_us();
@@ -279,18 +304,23 @@ impl SessionTask {
 
     /// The connection went while the session was idle; a block that was open is broken.
     fn skip_rest_of_block(&mut self) {
-        self.state.skipping |= self.head.next().is_some_and(|next| next.facts.part.inside);
+        let skips = self.context.clients.broken_transaction == BrokenTransaction::Skip;
+        self.state.skipping |= skips && self.head.next().is_some_and(|next| next.facts.part.inside);
     }
 
     /// The run ended: what fell due and was not sent is booked, what was not due is not offered.
     fn give_up_what_is_due(&mut self) -> Result<(), SpoolError> {
         let schedule = self.context.schedule;
         let now_us = schedule.now_us();
+        if let Some(Retrying { tried, .. }) = self.state.retrying.take() {
+            self.context.book.sample(tried);
+            self.head.advance(&schedule, self.state.free_us)?;
+        }
         while let Some(next) = self.head.next()
             && next.due_us <= now_us
             && !schedule.pace().is_closed_loop()
         {
-            let gives_up_us = self.context.gives_up_us(&next, self.state.skipping);
+            let gives_up_us = self.context.gives_up_us(&next, &self.state);
             if gives_up_us.is_some_and(|at_us| at_us <= now_us) {
                 give_up(&self.context, self.about, &mut self.state, &next);
             } else {

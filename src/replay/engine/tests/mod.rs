@@ -6,6 +6,7 @@ mod faults;
 mod live;
 mod messages;
 mod outage;
+mod retry;
 mod shape;
 mod stand_in;
 mod story;

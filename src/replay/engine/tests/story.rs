@@ -15,7 +15,7 @@ use crate::replay::pace::Pace;
 use crate::replay::spool::{DatabaseNames, Spool};
 use crate::replay::{Engine, EngineReport, Settings};
 use crate::samples::sample::{Outcome, Sample, SampleKind};
-use crate::scenario::resolved::{Clients, OnDeadline, Speed};
+use crate::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Retry, Speed};
 use crate::server::Login;
 use crate::server::endpoint::{Endpoint, Logins};
 use crate::sql;
@@ -34,6 +34,8 @@ pub(super) const CLIENTS: Clients = Clients {
     connect_timeout: PATIENT,
     reconnect_first: Duration::from_millis(1),
     reconnect_last: Duration::from_millis(5),
+    broken_transaction: BrokenTransaction::Skip,
+    retry: Retry::NONE,
 };
 
 /// A workload in the making. Times are milliseconds; tenant 0 is `acme`, 1 is `bolt`.
@@ -139,8 +141,12 @@ impl Story {
     /// Replays it until its end or until `stops` is ready.
     pub async fn replay_at(&self, endpoint: &Endpoint, stops: impl Future<Output = ()>) -> Replayed {
         let (recorder, items) = record::channel(RunClock::start());
-        let settings =
-            Settings { pace: self.pace, clients: self.clients, starts_us: recorder.clock().now_us(), workers: 2 };
+        let settings = Settings {
+            pace: self.pace,
+            clients: self.clients.clone(),
+            starts_us: recorder.clock().now_us(),
+            workers: 2,
+        };
         let (stop, stopped) = watch::channel(false);
         let mut engine = Engine::start(&self.spool(), &settings, endpoint, &recorder, stopped).unwrap();
         drop(recorder);
