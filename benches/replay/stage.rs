@@ -12,7 +12,7 @@ use pgrehearse::record::{Item, Recorder, RunDir, Writer, channel};
 use pgrehearse::replay::pace::Pace;
 use pgrehearse::replay::{DatabaseNames, Engine, Settings, Spool};
 use pgrehearse::samples::sample::{Names, Outcome, SampleKind};
-use pgrehearse::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Retry, Speed};
+use pgrehearse::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Order, Retry, Speed};
 use pgrehearse::server::Login;
 use pgrehearse::server::endpoint::{Endpoint, Logins};
 use pgrehearse::words::time::RunClock;
@@ -103,7 +103,8 @@ pub fn child(speed: &str, recording: &str, port: u16, workload: &Path) {
     Reader::open(workload).expect("a workload").for_each(|record| drop(record.expect("a record")));
     let read_s = began.elapsed().as_secs_f64();
     let began = Instant::now();
-    let spool = Spool::prepare(workload, &directory.path().join("spool"), DatabaseNames::new()).expect("a workload");
+    let spool = Spool::prepare(workload, &directory.path().join("spool"), DatabaseNames::new(), Order::Free)
+        .expect("a workload");
     let (prepared_s, prepared_mib) = (began.elapsed().as_secs_f64(), memory_mib("VmHWM:"));
     let clock = RunClock::start();
     let sink = Sink::start(recording, clock, directory.path());
@@ -143,7 +144,7 @@ fn replay(spool: &Spool, speed: Speed, starts_us: u64, port: u16, recorder: Reco
         retry: Retry::NONE,
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = Settings { pace: Pace::new(speed, 1), clients, starts_us, workers };
+    let settings = Settings { pace: Pace::new(speed, 1), clients, order_wait: None, starts_us, workers };
     let (_stop, stopped) = watch::channel(false);
     let mut engine = Engine::start(spool, &settings, &endpoint, &recorder, stopped).expect("a replay");
     drop(recorder);

@@ -2,7 +2,7 @@
 //!
 //! Takes timeline events in order, gives the steps as a tree and the phase of any moment. Must not know samples.
 
-use super::findings::{PhaseSpan, Step};
+use super::findings::{OrderKept, PhaseSpan, Step};
 use super::spans::{Span, Spans};
 use crate::timeline::{Phase, Side, StepOutcome, TimelineEvent, What};
 
@@ -21,6 +21,8 @@ pub(super) struct Course {
     pub saturated_seconds: u64,
     /// When the workload came to its end.
     pub workload_ended_us: Option<u64>,
+    /// How the order of commits was kept, where it was to be.
+    pub order: Option<OrderKept>,
     /// Why a ledger could not be read back to its end.
     pub read_back_failed: Option<String>,
     pub interrupted: Option<String>,
@@ -63,6 +65,7 @@ impl Course {
             }
             What::GeneratorBlind { started_us, ended_us } => self.blind.add(Span::new(*started_us, *ended_us)),
             What::WorkloadEnded { .. } => self.workload_ended_us = Some(at_us),
+            What::OrderKept { waits, broken } => self.order = Some(OrderKept { waits: *waits, broken: *broken }),
             What::ReadBackFailed { database, reason } => {
                 let text = format!("the ledger of database {database} could not be read back: {reason}");
                 self.read_back_failed.get_or_insert(text);

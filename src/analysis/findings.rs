@@ -372,8 +372,20 @@ pub struct Trust {
     pub offered: u64,
     /// Offered by due, over the whole run; `None` until the number due is known.
     pub released_share: Option<f64>,
+    /// How the captured order of commits was kept; `None` where sessions were free of each other.
+    #[serde(default)]
+    pub order: Option<OrderKept>,
     /// Why not; empty when it can be trusted.
     pub reasons: Vec<Reason>,
+}
+
+/// How the captured order of commits was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderKept {
+    /// Requests that waited for commits of other sessions.
+    pub waits: u64,
+    /// Those of them that were sent without them after the limit.
+    pub broken: u64,
 }
 
 /// A reason with a stable code.

@@ -103,6 +103,7 @@ impl Evidence<'_> {
             schedule_lag: self.lag.times.map(Times::findings),
             offered: ByPhase::<()>::PHASES.iter().filter_map(|&p| self.requests.get(p)).map(|c| c.offered).sum(),
             released_share: self.released_share(),
+            order: self.course.order,
             reasons: checks.into_iter().flatten().collect(),
         }
     }

@@ -78,7 +78,8 @@ pub async fn spool(scenario: &Scenario, cache: &Cache) -> Result<Spool, SpoolErr
         Choice::External(external) => external.databases.clone(),
         Choice::Local(_) => Default::default(),
     };
-    let making = tokio::task::spawn_blocking(move || Spool::prepare(&workload, &dir, names));
+    let order = scenario.workload.order;
+    let making = tokio::task::spawn_blocking(move || Spool::prepare(&workload, &dir, names, order));
     making.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 

@@ -12,6 +12,7 @@ use crate::record::Recorder;
 use crate::replay::pace::Pace;
 use crate::replay::{self, Engine, Spool};
 use crate::scenario::Scenario;
+use crate::scenario::resolved::Order;
 use crate::server::endpoint::Endpoint;
 
 /// The running measurement.
@@ -62,7 +63,14 @@ impl Measuring {
         let (stop, stopped) = watch::channel(false);
         let generator = GeneratorWatch::start(recorder.clone()).map_err(RehearsalError::Generator)?;
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let settings = replay::Settings { pace: pace(scenario), clients: scenario.clients.clone(), starts_us, workers };
+        let order_wait = (scenario.workload.order == Order::Commit).then_some(scenario.workload.order_wait);
+        let settings = replay::Settings {
+            pace: pace(scenario),
+            clients: scenario.clients.clone(),
+            order_wait,
+            starts_us,
+            workers,
+        };
         let engine = Engine::start(spool, &settings, endpoint, recorder, stopped.clone())?;
         let probes = match probe_settings(scenario, spool.databases()) {
             None => None,

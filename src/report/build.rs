@@ -280,6 +280,7 @@ fn trust(trust: &findings::Trust) -> Trust {
         schedule_lag: by_phase(&trust.schedule_lag),
         offered: trust.offered,
         released_share: trust.released_share,
+        order: trust.order.map(|order| OrderKept { waits: order.waits, broken: order.broken }),
         reasons: trust.reasons.iter().map(reason).collect(),
     }
 }

@@ -82,6 +82,7 @@ pub fn passed() -> Report {
             schedule_lag: phases_of([100, 130, 110]),
             offered: 29_461,
             released_share: Some(1.0),
+            order: None,
             reasons: vec![],
         },
         objectives: vec![

@@ -161,7 +161,10 @@ pub fn trust(report: &Report) -> String {
     let word = if trust.reasons.is_empty() { "ok" } else { "NOT GIVEN" };
     let share = trust.released_share.map_or_else(|| UNKNOWN.to_owned(), percent);
     let lag = maybe_us(trust.schedule_lag_p99_us);
-    format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({})", count(trust.offered))
+    let order = trust.order.map_or_else(String::new, |order| {
+        format!(", commits in order but for {} of {} waits", count(order.broken), count(order.waits))
+    });
+    format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({}){order}", count(trust.offered))
 }
 
 /// The bounds of a class's downtime: `2.95 s to 3.20 s`. Nothing where no window was seen.

@@ -188,8 +188,20 @@ pub struct Trust {
     pub offered: u64,
     /// Offered requests over those that fell due, 0 to 1; null until the number due is known.
     pub released_share: Option<f64>,
+    /// How the captured order of commits was kept; null where sessions were free of each other.
+    #[serde(default)]
+    pub order: Option<OrderKept>,
     /// Empty if the measurement can be trusted.
     pub reasons: Vec<Reason>,
+}
+
+/// How the captured order of commits was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderKept {
+    /// Requests that waited for commits of other sessions.
+    pub waits: u64,
+    /// Those of them that were sent without them after the limit.
+    pub broken: u64,
 }
 
 /// An objective, judged.

@@ -32,6 +32,8 @@ pub fn to_json(scenario: &Scenario) -> Value {
                 Speed::Max => json!("max"),
             },
             "pacing": workload.pacing.name(),
+            "order": workload.order.name(),
+            "order_wait_ms": ms(workload.order_wait),
             "copies": workload.copies,
         },
         "staging": match &scenario.staging {

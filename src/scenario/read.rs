@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::load::base_of;
 use super::read_staging;
 use super::read_upgrade;
-use super::resolved::{Clients, ObjectiveText, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice};
+use super::resolved::{Clients, ObjectiveText, Order, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice};
 use super::section::{Problems, Section, text_of};
 use super::tree::{Node, Origin, Table, Value};
 use crate::objective;
@@ -96,6 +96,8 @@ fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice {
         file: file.unwrap_or_default(),
         speed: speed(&mut section),
         pacing: section.choice("pacing", Pacing::NAMES, Pacing::from_name).unwrap_or(Pacing::Open),
+        order: section.choice("order", Order::NAMES, Order::from_name).unwrap_or(Order::Free),
+        order_wait: section.duration_at_least("order_wait", MILLISECOND).unwrap_or(Duration::from_secs(1)),
         copies: section.integer("copies", 1, 10_000).map_or(1, |copies| copies as u16),
     };
     if choice.speed == Speed::Max && choice.pacing == Pacing::ThinkTime {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::plan::{AnalyzeMode, Cluster, PgUpgradeOptions, SqlTarget, StepKind, Wait};
 use super::resolved::{
-    ExternalStaging, LoadSource, LocalStaging, Pacing, Scenario, ServerChoice, ServerSource, Speed, Staging, Strategy,
-    WorkloadChoice,
+    ExternalStaging, LoadSource, LocalStaging, Order, Pacing, Scenario, ServerChoice, ServerSource, Speed, Staging,
+    Strategy, WorkloadChoice,
 };
 use super::secret::redact_words;
 use crate::objective;
@@ -25,6 +25,7 @@ pub fn render_text(scenario: &Scenario) -> String {
     lines.add("scenario", format!("{} ({})", scenario.name, shown_path(&scenario.file)));
     let workload = &scenario.workload;
     lines.add("workload", format!("{}, {}, copies {}", shown_path(&workload.file), pace(workload), workload.copies));
+    lines.add("order", order(workload));
     match &scenario.staging {
         Staging::Local(local) => local_lines(&mut lines, local),
         Staging::External(external) => external_lines(&mut lines, external),
@@ -49,6 +50,16 @@ pub fn render_text(scenario: &Scenario) -> String {
         lines.add("objectives", text);
     }
     lines.text
+}
+
+/// The order of commits in words.
+fn order(workload: &WorkloadChoice) -> String {
+    match workload.order {
+        Order::Free => "each session by its own due times".to_owned(),
+        Order::Commit => {
+            format!("commits on the same rows as captured, each wait at most {}", format_duration(workload.order_wait))
+        }
+    }
 }
 
 /// Speed and pacing in words.

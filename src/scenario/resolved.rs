@@ -43,6 +43,9 @@ pub struct WorkloadChoice {
     pub file: PathBuf,
     pub speed: Speed,
     pub pacing: Pacing,
+    pub order: Order,
+    /// How long a request waits at most for a commit that `order` puts before it.
+    pub order_wait: Duration,
     /// Every session is replayed this many times, shifted; 1 to 65,535.
     pub copies: u16,
 }
@@ -100,6 +103,14 @@ written! {
         Open => "open",
         /// The answer to the one before, and the captured pause after it.
         ThinkTime => "think-time",
+    }
+
+    /// Whether sessions are free of each other.
+    Order {
+        /// Each goes by its own due times alone.
+        Free => "free",
+        /// Transactions that touch the same rows commit in the captured order, as far as the capture shows them.
+        Commit => "commit",
     }
 }
 

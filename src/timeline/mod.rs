@@ -94,6 +94,12 @@ pub enum What {
     WorkloadEnded {
         offered: u64,
     },
+    /// The end of a replay with `order = "commit"`: requests that waited for commits of other sessions, and those of them
+    /// that were sent without them after the limit.
+    OrderKept {
+        waits: u64,
+        broken: u64,
+    },
     /// The first database whose ledger could not be read back to its end, and why.
     ReadBackFailed {
         database: String,

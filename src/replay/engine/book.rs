@@ -28,6 +28,9 @@ pub struct Counts {
     pub retried: u64,
     /// Settings and the like that a new connection did not take.
     pub restores_failed: u64,
+    /// Requests that waited for commits of other sessions, and those of them that went without them at last.
+    pub order_waits: u64,
+    pub order_breaks: u64,
 }
 
 impl Counts {
@@ -49,6 +52,8 @@ impl Counts {
         self.connects_failed += other.connects_failed;
         self.retried += other.retried;
         self.restores_failed += other.restores_failed;
+        self.order_waits += other.order_waits;
+        self.order_breaks += other.order_breaks;
     }
 }
 
@@ -73,6 +78,13 @@ impl Book {
     /// A new connection did not take something that the session had set.
     pub fn restore_failed(&self) {
         self.counts.borrow_mut().restores_failed += 1;
+    }
+
+    /// A request waited for commits of other sessions, perhaps in vain.
+    pub fn waited_for_order(&self, is_broken: bool) {
+        let mut counts = self.counts.borrow_mut();
+        counts.order_waits += 1;
+        counts.order_breaks += u64::from(is_broken);
     }
 
     /// Books what happened to a request or a try to connect.

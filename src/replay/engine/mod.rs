@@ -16,6 +16,7 @@
 //! outcome      what an answer is worth
 //! behind       the wait behind other tenants' statements
 //! book         samples and counts on their way to the recorder
+//! order        the wait for commits of other sessions
 //! in_flight    who waits for an answer, second by second
 //! schedule     the run's clock and the pace
 //! timer        waiting for a moment of the run; alarm is what the system has for it
@@ -33,6 +34,7 @@ mod head;
 mod in_flight;
 mod link;
 mod memory;
+mod order;
 mod outcome;
 mod prepared;
 mod retry;

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::book::{Book, Counts};
 use super::in_flight::InFlight;
+use super::order::CommitOrder;
 use super::schedule::Schedule;
 use super::worker::{Context, Opening, Share, WorkerReport, work};
 use crate::record::Recorder;
@@ -35,6 +36,8 @@ const CONNECT_LEAD: f64 = 0.8;
 pub struct Settings {
     pub pace: Pace,
     pub clients: Clients,
+    /// Keeps the captured order of commits, each wait being at most so long; needs a spool that knows the order.
+    pub order_wait: Option<Duration>,
     /// Microsecond of the run at which captured time 0 lies. Until then the sessions that began before the capture
     /// connect.
     pub starts_us: u64,
@@ -85,6 +88,11 @@ impl EngineReport {
     /// Tries of requests that failed and were followed by another.
     pub fn retried(&self) -> u64 {
         self.counts.retried
+    }
+
+    /// Requests that waited for commits of other sessions, and how many of them went without them at last.
+    pub fn order_waits(&self) -> (u64, u64) {
+        (self.counts.order_waits, self.counts.order_breaks)
     }
 
     /// Settings and the like that a new connection did not take after an old one was lost.
@@ -154,13 +162,16 @@ fn replay(
 ) -> Result<EngineReport, EngineError> {
     let schedule = Schedule::new(recorder.clock(), settings.pace, settings.starts_us);
     let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(settings.pace.copies)));
+    let sessions = spool.sessions().len();
+    let order = settings.order_wait.map(|limit| Arc::new(CommitOrder::new(sessions, settings.pace.copies, limit)));
     let shares = deal(spool.sessions(), &schedule, settings.workers, stop);
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
         for (number, share) in shares.into_iter().enumerate() {
             let (clients, endpoint) = (settings.clients.clone(), endpoint.clone());
             let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
-            let equip = move |timer| Context { schedule, timer, clients, endpoint, book, in_flight };
+            let order = order.clone();
+            let equip = move |timer| Context { schedule, timer, clients, endpoint, book, in_flight, order };
             let reports = reports.clone();
             let working = move || {
                 let _ = reports.send(work(schedule.clock(), equip, spool, share));
@@ -172,6 +183,10 @@ fn replay(
         stand_over(&reported, &in_flight, recorder)
     });
     let report = result?;
+    if order.is_some() {
+        let (waits, broken) = report.order_waits();
+        recorder.event(What::OrderKept { waits, broken });
+    }
     if report.workload_ended {
         recorder.event(What::WorkloadEnded { offered: report.counts.offered });
     }

@@ -13,6 +13,7 @@ use super::exchange::{Answer, GivenUp, Patience, await_reply};
 use super::giving_up::{RUN_ENDED, give_up, unsent};
 use super::head::{Head, Next};
 use super::link::{About, Link};
+use super::order::OrderPlace;
 use super::outcome;
 use super::retry::Retrying;
 use super::stop::Stop;
@@ -31,6 +32,8 @@ pub(super) struct SessionTask {
     pub slot: usize,
     pub head: Head,
     pub link: Link,
+    /// None where sessions are free of each other.
+    pub order: Option<OrderPlace>,
     /// Microsecond of the run at which it closes.
     pub closes_us: u64,
     pub state: State,
@@ -67,7 +70,7 @@ impl SessionTask {
     /// # Errors
     /// The spool cannot be read; what was due before is booked.
     pub async fn run(mut self, stop: &mut Stop) -> Result<(), SpoolError> {
-        self.head.advance(&self.context.schedule, self.state.free_us)?;
+        self.advance()?;
         loop {
             let woken =
                 if self.link.is_up() { self.wait_until_due(stop).await } else { self.wait_until_up(stop).await? };
@@ -110,7 +113,7 @@ impl SessionTask {
         if self.head.next().is_none() && self.state.was_connected {
             return Ok(Woken::Closed);
         }
-        let Self { context, about, head, link, state, closes_us, .. } = self;
+        let Self { context, about, head, link, state, closes_us, order, .. } = self;
         let context = &**context;
         let tenant = Cell::new(head.tenant());
         let mut coming_up = std::pin::pin!(link.bring_up(&tenant));
@@ -127,6 +130,7 @@ impl SessionTask {
                     let Some(next) = head.next() else { return Ok(Woken::Closed) };
                     give_up(context, *about, state, &next);
                     head.advance(&context.schedule, state.free_us)?;
+                    tell(order.as_ref(), head);
                     tenant.set(head.tenant());
                 }
             }
@@ -141,15 +145,15 @@ impl SessionTask {
         // Inside a transaction that has begun nothing expires: its client goes on.
         if skipped || (is_late && !self.link.in_transaction()) {
             give_up(&self.context, self.about, &mut self.state, &next);
-        } else if !self.send(next, stop).await {
+        } else if !self.send(next, stop).await? {
             return Ok(());
         }
-        self.head.advance(&self.context.schedule, self.state.free_us)
+        self.advance()
     }
 
     /// Sends a request and sees it to its end. False when it is still to be sent: not a byte of it left, or its client
     /// tries again.
-    async fn send(&mut self, next: Next, stop: &mut Stop) -> bool {
+    async fn send(&mut self, next: Next, stop: &mut Stop) -> Result<bool, SpoolError> {
         let Next { facts, due_us } = next;
         let mut ready_us = self.state.free_us.max(self.link.usable_us());
         let mut due_us = due_us;
@@ -159,6 +163,13 @@ impl SessionTask {
             due_us = ready_us;
         }
         let context = Rc::clone(&self.context);
+        let order_wait_us = match &mut self.order {
+            Some(order) => order.wait(facts.event, &context, stop).await?,
+            None => 0,
+        };
+        if stop.is_requested() {
+            return Ok(false);
+        }
         let patience = Patience { cancel_after: self.head.cancelled_after(), ..context.patience(&facts) };
         let mut attempt = 1;
         if let Some(Retrying { tried, not_before_us }) = &self.state.retrying {
@@ -168,12 +179,13 @@ impl SessionTask {
             due_us,
             ready_us: Some(ready_us),
             attempt,
+            order_wait_us,
             other_tenant_wait_us: self.state.busy.wait_us(facts.tenant, due_us, ready_us),
             deadline_us: patience.deadline.as_micros() as u64,
             ..unsent(self.about, &next)
         };
         let (Some(request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
-            return false;
+            return Ok(false);
         };
         match prepared.write(&request, connection.out()) {
             Ok(expected) => connection.expect(expected),
@@ -182,7 +194,7 @@ impl SessionTask {
                 sample.message = Some(error.to_string().into());
                 self.book(&facts, sample, Outcome::Failed, context.schedule.now_us(), false);
                 self.after_failure(&facts).await;
-                return true;
+                return Ok(true);
             }
         }
         let data = self.head.copy_data();
@@ -201,7 +213,7 @@ impl SessionTask {
             Ok(Err(_)) => {
                 self.link.take_down();
                 self.skip_rest_of_block();
-                return false;
+                return Ok(false);
             }
             Err(_) => Answer::GivenUp(GivenUp::TooLong),
         };
@@ -211,7 +223,7 @@ impl SessionTask {
             Answer::Lost(error) => self.lost(&facts, sample, &error),
             Answer::GivenUp(why) => self.given_up(&facts, sample, why),
         }
-        self.state.retrying.is_none()
+        Ok(self.state.retrying.is_none())
     }
 
     async fn answered(&mut self, facts: &RequestFacts, mut sample: Sample, reply: &ReplySummary, deadline_us: u64) {
@@ -308,6 +320,13 @@ impl SessionTask {
         self.state.skipping |= skips && self.head.next().is_some_and(|next| next.facts.part.inside);
     }
 
+    /// Goes to the next request; the one before is over, and the others may know.
+    fn advance(&mut self) -> Result<(), SpoolError> {
+        self.head.advance(&self.context.schedule, self.state.free_us)?;
+        tell(self.order.as_ref(), &self.head);
+        Ok(())
+    }
+
     /// The run ended: what fell due and was not sent is booked, what was not due is not offered.
     fn give_up_what_is_due(&mut self) -> Result<(), SpoolError> {
         let schedule = self.context.schedule;
@@ -329,8 +348,15 @@ impl SessionTask {
                 let sample = Sample { message, done_us: now_us, ..unsent(self.about, &next) };
                 self.context.book.sample(Sample { outcome: Outcome::Skipped, ..sample });
             }
-            self.head.advance(&schedule, self.state.free_us)?;
+            self.advance()?;
         }
         Ok(())
+    }
+}
+
+/// Tells the sessions that wait for this one how far it is.
+fn tell(order: Option<&OrderPlace>, head: &Head) {
+    if let Some(order) = order {
+        order.reached(head.next().map(|next| next.facts.event));
     }
 }

@@ -14,6 +14,7 @@ use super::head::Head;
 use super::in_flight::InFlight;
 use super::link::{About, Link};
 use super::memory::SessionMemory;
+use super::order::{CommitOrder, place_of};
 use super::run::EngineError;
 use super::schedule::Schedule;
 use super::session::{SessionTask, State};
@@ -33,6 +34,8 @@ pub(super) struct Context {
     pub endpoint: Endpoint,
     pub book: Book,
     pub in_flight: Arc<InFlight>,
+    /// None where sessions are free of each other.
+    pub order: Option<Arc<CommitOrder>>,
 }
 
 /// A session and copy with the moment at which it connects.
@@ -142,6 +145,7 @@ fn session_task(context: &Rc<Context>, spool: &Spool, opening: Opening) -> Sessi
         about,
         slot: opening.session * usize::from(schedule.pace().copies) + usize::from(opening.copy),
         head: Head::new(spool.requests(session), opening.copy),
+        order: place_of(context, spool.waits(session), session.number, about),
         link: Link::new(Rc::clone(context), about, login, memory),
         closes_us: schedule.due_us(closes_t_us, opening.copy),
         state: State::default(),

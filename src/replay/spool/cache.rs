@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::scenario::resolved::Order;
+
 /// Spools that stay: those of some workloads that are rehearsed in turn.
 const SPOOLS_KEPT: usize = 4;
 
@@ -16,9 +18,10 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(6 * 3_600);
 
 const SUFFIX: &str = ".spool";
 
-/// Where the spool of this workload lies, whether it exists or not.
-pub(super) fn path_of(directory: &Path, workload_sha256: &str, version: u32) -> PathBuf {
-    directory.join(format!("{workload_sha256}-v{version}{SUFFIX}"))
+/// Where the spool of this workload lies, whether it exists or not. One that knows an order is a spool of its own.
+pub(super) fn path_of(directory: &Path, workload_sha256: &str, order: Order, version: u32) -> PathBuf {
+    let order = if order == Order::Free { "" } else { "-commit" };
+    directory.join(format!("{workload_sha256}{order}-v{version}{SUFFIX}"))
 }
 
 /// Marks a spool as used now, so that it is the last to go.
@@ -103,7 +106,7 @@ mod tests {
     #[test]
     fn a_spool_that_is_not_finished_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let target = path_of(directory.path(), "ab", 1);
+        let target = path_of(directory.path(), "ab", Order::Free, 1);
         drop(Unfinished::create(&target).unwrap());
         assert!(names(directory.path()).is_empty());
         let (unfinished, file) = Unfinished::create(&target).unwrap();
@@ -115,7 +118,7 @@ mod tests {
     fn the_spools_used_last_stay() {
         let directory = tempfile::tempdir().unwrap();
         for age_s in 0..6_u64 {
-            let file = File::create(path_of(directory.path(), &format!("{age_s}"), 1)).unwrap();
+            let file = File::create(path_of(directory.path(), &format!("{age_s}"), Order::Free, 1)).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(age_s * 60)).unwrap();
         }
         fs::write(directory.path().join("other"), "").unwrap();

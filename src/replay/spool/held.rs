@@ -4,7 +4,7 @@
 //! request for each open session is in memory for that. Must not know chains.
 
 use super::entries::Mark;
-use super::request::Captured;
+use super::request::{Captured, RequestFacts};
 use super::sending::Sending;
 use crate::words::sqlstate::SqlState;
 use crate::workload::record::{Request, Sent};
@@ -19,12 +19,14 @@ pub(super) struct Held {
     pub body: Vec<u8>,
     pub sending: Sending,
     pub mark: Mark,
+    /// None as long as it is not known whether it is replayed.
+    pub facts: Option<RequestFacts>,
 }
 
 impl Held {
     pub fn new(mut request: Request, event: u64, tenant: Option<u32>, body: Vec<u8>, sending: Sending) -> Self {
         request.sent = Sent::Messages(Vec::new());
-        Self { request, event, tenant, body, sending, mark: Mark::default() }
+        Self { request, event, tenant, body, sending, mark: Mark::default(), facts: None }
     }
 
     /// How the capture answered it.

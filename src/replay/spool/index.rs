@@ -70,8 +70,12 @@ pub struct Session {
     /// Tenant of its first request that has one.
     pub tenant: Option<u32>,
     pub requests: u64,
+    /// Its place among all sessions of the workload, in the order of their open lines.
+    pub number: u32,
     /// First block of its chain, 0 without requests.
     pub(super) chain: u64,
+    /// First block of the chain of what its requests wait for, 0 where they wait for nothing.
+    pub(super) waits: u64,
 }
 
 impl Session {

@@ -13,11 +13,15 @@ use super::chain::{BlockFile, ChainWriter};
 use super::entries::{Entry, Mark};
 use super::held::{DataFlow, Held};
 use super::index::{Index, STATEMENTS_MAX, Session, Tenant};
+use super::order::Seen;
 use super::request::RequestFacts;
+use super::rows::rows_of;
 use super::sending::{self, Names};
 use super::texts::{Statement, Texts, from_base64};
 use super::transaction::{Deed, Transactions};
+use super::waits::WaitsWriter;
 use crate::facts::StatementFact;
+use crate::scenario::resolved::Order;
 use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
 use crate::workload::record as workload;
@@ -105,13 +109,16 @@ pub(super) struct Pass {
     live: HashMap<u32, LiveSession>,
     statement_of: HashMap<Fingerprint, usize>,
     times: ChainWriter,
+    /// None where the order does not matter.
+    waits: Option<WaitsWriter>,
+    opened: u32,
     last_t_us: u64,
     /// Reused for every record.
     record: Vec<u8>,
 }
 
 impl Pass {
-    pub fn new(header: Header, blocks: BlockFile) -> Self {
+    pub fn new(header: Header, blocks: BlockFile, order: Order) -> Self {
         let mut index = Index::default();
         index.totals.started_at = header.started_at;
         index.totals.server_version = header.server_version;
@@ -123,6 +130,8 @@ impl Pass {
             live: HashMap::new(),
             statement_of: HashMap::new(),
             times: ChainWriter::default(),
+            waits: (order == Order::Commit).then(WaitsWriter::default),
+            opened: 0,
             last_t_us: 0,
             record: Vec::new(),
         }
@@ -190,8 +199,10 @@ impl Pass {
             settings: state.settings,
             opened_us: open.t_us,
             began_before_capture: open.began_before_capture,
+            number: self.opened,
             ..Session::default()
         };
+        self.opened += 1;
         match self.live.insert(open.session, LiveSession { session, prepared, names, ..LiveSession::default() }) {
             Some(earlier) => self.end_session(earlier),
             None => Ok(()),
@@ -200,7 +211,11 @@ impl Pass {
 
     fn end_session(&mut self, live: LiveSession) -> io::Result<()> {
         let chain = live.chain.finish(&mut self.blocks)?;
-        self.index.sessions.push(Session { chain, ..live.session });
+        let waits = match &mut self.waits {
+            Some(waits) => waits.finish(live.session.number, &mut self.blocks)?,
+            None => 0,
+        };
+        self.index.sessions.push(Session { chain, waits, ..live.session });
         Ok(())
     }
 
@@ -214,7 +229,17 @@ impl Pass {
         let Some(sending) = sending::append(&request, &self.texts, &mut live.names, &mut body) else {
             return self.not_replayed(reason::UNREADABLE);
         };
-        live.held = Some(Box::new(Held::new(request, event, tenant, body, sending)));
+        let rows = self.waits.as_ref().map_or_else(Vec::new, |_| rows_of(&request, &self.texts));
+        let mut held = Box::new(Held::new(request, event, tenant, body, sending));
+        // Whether a COPY from the client is replayed is not known before its data comes.
+        if held.sending.copies == 0 {
+            let facts = live.facts_of(&held);
+            held.facts = Some(facts);
+            if let Some(waits) = &mut self.waits {
+                waits.take(&Seen::of(live.session.number, &facts, &rows), &mut self.blocks)?;
+            }
+        }
+        live.held = Some(held);
         Ok(())
     }
 
@@ -255,7 +280,7 @@ impl Pass {
 
     fn write_request(&mut self, held: &Held) -> io::Result<()> {
         let Some(live) = self.live.get_mut(&held.request.session) else { return Ok(()) };
-        let facts = live.facts_of(held);
+        let facts = held.facts.unwrap_or_else(|| live.facts_of(held));
         self.record.clear();
         held.mark.put(&mut self.record);
         facts.put(&mut self.record);

@@ -20,13 +20,15 @@ use super::chain::{BlockFile, ChainReader};
 use super::index::{Index, Session, Totals};
 use super::pass::Pass;
 use super::session_requests::SessionRequests;
+use super::waits::SessionWaits;
 use crate::facts::{StatementFact, TenantFact};
 use crate::replay::pace::Pace;
+use crate::scenario::resolved::Order;
 use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
@@ -58,15 +60,16 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Finds the spool of `workload_file` in `cache`, or makes it there in one pass. Blocks: it reads the whole workload.
+    /// Finds the spool of `workload_file` in `cache`, or makes it there in one pass; with [`Order::Commit`] it also says which
+    /// requests wait for which. Blocks: it reads the whole workload.
     ///
     /// # Errors
     /// Those of the workload's reader, unchanged, and of the file system.
-    pub fn prepare(workload_file: &Path, cache: &Path, names: DatabaseNames) -> Result<Self, SpoolError> {
+    pub fn prepare(workload_file: &Path, cache: &Path, names: DatabaseNames, order: Order) -> Result<Self, SpoolError> {
         let reader = workload::Reader::open(workload_file)?.forgetting_texts();
         let reading = |source| SpoolError::File { action: "read", path: workload_file.to_owned(), source };
         let sha256 = workload::sha256_of_file(workload_file).map_err(reading)?;
-        let path = cache::path_of(cache, &sha256, VERSION);
+        let path = cache::path_of(cache, &sha256, order, VERSION);
         // A spool that cannot be read is as good as none: it is made again.
         if let Ok(spool) = Self::open(&path, names.clone()) {
             cache::touch(&spool.file);
@@ -75,7 +78,7 @@ impl Spool {
         let writing = |source| SpoolError::File { action: "write", path: path.clone(), source };
         let (unfinished, file) = Unfinished::create(&path).map_err(writing)?;
         let header = reader.header().clone();
-        let file = make(header, reader.map(|line| line.map(|(_, record)| record)), file, sha256, writing)?;
+        let file = make(header, reader.map(|line| line.map(|(_, record)| record)), file, sha256, order, writing)?;
         unfinished.finish(&file).map_err(writing)?;
         cache::trim(cache);
         Self::from_file(file, names)
@@ -173,6 +176,11 @@ impl Spool {
         Ok(Some(count))
     }
 
+    /// What a session's requests wait for; nothing in a spool that was made for [`Order::Free`].
+    pub fn waits(&self, session: &Session) -> SessionWaits {
+        SessionWaits::new(Arc::clone(&self.file), session.waits)
+    }
+
     /// A session's requests, before the first.
     pub fn requests(&self, session: &Session) -> SessionRequests {
         SessionRequests::new(ChainReader::new(Arc::clone(&self.file), session.chain))
@@ -190,12 +198,13 @@ fn make(
     records: impl Iterator<Item = Result<Record, workload::ReadError>>,
     file: File,
     workload_sha256: String,
+    order: Order,
     writing: impl Fn(io::Error) -> SpoolError,
 ) -> Result<File, SpoolError> {
     let mut head = MAGIC.to_vec();
     head.extend_from_slice(&VERSION.to_le_bytes());
     file.write_all_at(&head, 0).map_err(&writing)?;
-    let mut pass = Pass::new(header, BlockFile::new(file, head.len() as u64));
+    let mut pass = Pass::new(header, BlockFile::new(file, head.len() as u64), order);
     for record in records {
         pass.take(record?).map_err(&writing)?;
     }
@@ -235,7 +244,8 @@ impl Spool {
         let header = serde_json::json!({"version": 1, "started_at": "", "sources": [], "tool_version": ""});
         let header = serde_json::from_value(header).unwrap();
         let file =
-            make(header, records, tempfile::tempfile().unwrap(), "ab".into(), |error| panic!("{error}")).unwrap();
+            make(header, records, tempfile::tempfile().unwrap(), "ab".into(), Order::Commit, |error| panic!("{error}"));
+        let file = file.unwrap();
         Self::from_file(file, names).unwrap()
     }
 }
@@ -367,15 +377,15 @@ mod tests {
         let (workload, cache) = (directory.path().join("w.jsonl"), directory.path().join("cache"));
         std::fs::write(&workload, LINES).unwrap();
         let inode = |spool: Spool| std::os::unix::fs::MetadataExt::ino(&spool.file.metadata().unwrap());
-        let first = Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap();
+        let first = Spool::prepare(&workload, &cache, DatabaseNames::new(), Order::Free).unwrap();
         assert_eq!((first.totals().span_us, first.totals().started_at.as_str()), (9, "2026-01-05T09:00:00Z"));
-        let again = Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap();
+        let again = Spool::prepare(&workload, &cache, DatabaseNames::new(), Order::Free).unwrap();
         assert_eq!((first.workload_sha256().len(), inode(first)), (64, inode(again)));
 
         // What does not read as a spool is made again.
         let path = std::fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
         File::options().write(true).open(path).unwrap().set_len(20).unwrap();
-        assert_eq!(Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap().sessions().len(), 1);
+        assert_eq!(Spool::prepare(&workload, &cache, DatabaseNames::new(), Order::Free).unwrap().sessions().len(), 1);
     }
 
     #[test]
@@ -383,7 +393,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (workload, cache) = (directory.path().join("w.jsonl"), directory.path().join("cache"));
         std::fs::write(&workload, LINES.split_inclusive('\n').take(2).collect::<String>()).unwrap();
-        let error = Spool::prepare(&workload, &cache, DatabaseNames::new()).unwrap_err();
+        let error = Spool::prepare(&workload, &cache, DatabaseNames::new(), Order::Free).unwrap_err();
         assert!(matches!(error, SpoolError::Workload(workload::ReadError::Truncated { last_good_line: 2, .. })));
         assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 0);
     }

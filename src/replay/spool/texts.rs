@@ -4,7 +4,7 @@
 //! that a workload may have live. Must not know sessions.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::deeds::{Deeds, KnownDeeds};
-use crate::sql;
+use super::transaction::Deed;
+use crate::sql::{self, TouchedRows};
 use crate::words::class::StatementClass;
 use crate::words::ids::Fingerprint;
 use crate::workload::record::{SqlRef, SqlText, Text};
@@ -25,12 +26,21 @@ pub(super) struct Statement {
     pub class: StatementClass,
     pub parameter_types: Box<[u32]>,
     pub does: Arc<Deeds>,
+    touched: OnceCell<Box<[TouchedRows]>>,
 }
 
 impl Statement {
     /// The text, with replacement characters for what is not UTF-8.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.sql)
+    }
+
+    /// The rows that it touches, found out at the first call.
+    pub fn touched_rows(&self) -> &[TouchedRows] {
+        self.touched.get_or_init(|| {
+            let touches = self.does.deeds.iter().any(|deed| matches!(deed, Deed::Read | Deed::Write));
+            if touches { sql::touched_rows(&self.text()).into() } else { Box::default() }
+        })
     }
 
     /// The names of the prepared statements that it executes by SQL's EXECUTE.
@@ -82,7 +92,14 @@ impl Texts {
     ) -> Option<Statement> {
         let sql = bytes_of(text)?.into_boxed_slice();
         let does = self.known.borrow_mut().of(&sql, class);
-        Some(Statement { sql, fingerprint, class, parameter_types: parameter_types.into(), does })
+        Some(Statement {
+            sql,
+            fingerprint,
+            class,
+            parameter_types: parameter_types.into(),
+            does,
+            touched: OnceCell::new(),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod copies;
 mod faults;
 mod live;
 mod messages;
+mod order;
 mod outage;
 mod retry;
 mod shape;

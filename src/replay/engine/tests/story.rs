@@ -44,6 +44,7 @@ pub(super) struct Story {
     span_ms: u64,
     pub clients: Clients,
     pub pace: Pace,
+    pub order_wait: Option<Duration>,
 }
 
 /// Everything that a replay left.
@@ -57,7 +58,7 @@ impl Story {
     pub fn new(clients: Clients) -> Self {
         let tenant = |id, name| json!({"kind": "tenant", "id": id, "name": name});
         let lines = vec![tenant(0, "acme"), tenant(1, "bolt")];
-        Self { lines, span_ms: 0, clients, pace: Pace::new(Speed::Factor(1.0), 1) }
+        Self { lines, span_ms: 0, clients, pace: Pace::new(Speed::Factor(1.0), 1), order_wait: None }
     }
 
     /// A session of user `u` in database `app` that was there when the capture began.
@@ -144,6 +145,7 @@ impl Story {
         let settings = Settings {
             pace: self.pace,
             clients: self.clients.clone(),
+            order_wait: self.order_wait,
             starts_us: recorder.clock().now_us(),
             workers: 2,
         };

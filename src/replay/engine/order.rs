@@ -1,0 +1,125 @@
+//! Keeping the captured order of commits: a request waits for the commits of other sessions that came before it.
+//!
+//! Takes how far each session is, from all workers; gives the time that a request waited. A session that stands still, is broken
+//! or never comes cannot stop the others: a wait has a limit, beyond which it is broken and counted. Must not know what a request
+//! does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::link::About;
+use super::stop::Stop;
+use super::worker::Context;
+use crate::replay::spool::{SessionWaits, SpoolError, Wait};
+
+/// How far all sessions are, for all workers.
+#[derive(Debug)]
+pub(super) struct CommitOrder {
+    limit: Duration,
+    copies: usize,
+    /// By session number, then copy.
+    sessions: Vec<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Requests of the session with lesser numbers than this are over.
+    reached: AtomicU64,
+    changed: Notify,
+}
+
+impl CommitOrder {
+    /// Stands before the first request of each session; a request waits for `limit` at most.
+    pub fn new(sessions: usize, copies: u16, limit: Duration) -> Self {
+        let copies = usize::from(copies);
+        let sessions = std::iter::repeat_with(Progress::default).take(sessions * copies).collect();
+        Self { limit, copies, sessions }
+    }
+
+    fn progress(&self, number: u32, copy: u16) -> Option<&Progress> {
+        self.sessions.get(number as usize * self.copies + usize::from(copy))
+    }
+
+    fn is_over(&self, wait: Wait, copy: u16) -> bool {
+        self.progress(wait.number, copy).is_none_or(|progress| progress.reached.load(Ordering::Acquire) > wait.event)
+    }
+
+    /// Returns when the commit is over, whatever became of it. Cancel-safe.
+    async fn until_over(&self, wait: Wait, copy: u16) {
+        let Some(progress) = self.progress(wait.number, copy) else { return };
+        loop {
+            let mut changed = std::pin::pin!(progress.changed.notified());
+            changed.as_mut().enable();
+            if self.is_over(wait, copy) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// The place of one session and copy in the order.
+#[derive(Debug)]
+pub(super) struct OrderPlace {
+    order: Arc<CommitOrder>,
+    waits: SessionWaits,
+    number: u32,
+    copy: u16,
+}
+
+impl OrderPlace {
+    pub fn new(order: Arc<CommitOrder>, waits: SessionWaits, number: u32, copy: u16) -> Self {
+        Self { order, waits, number, copy }
+    }
+
+    /// The session's next request is this one; none when it is at its end.
+    pub fn reached(&self, event: Option<u64>) {
+        if let Some(progress) = self.order.progress(self.number, self.copy) {
+            progress.reached.store(event.unwrap_or(u64::MAX), Ordering::Release);
+            progress.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until the commits that the request comes after are over, and gives the microseconds that it took.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub async fn wait(&mut self, event: u64, context: &Context, stop: &mut Stop) -> Result<u64, SpoolError> {
+        let (order, copy) = (&self.order, self.copy);
+        let waits = self.waits.of(event)?;
+        if waits.iter().all(|wait| order.is_over(*wait, copy)) {
+            return Ok(0);
+        }
+        let started_us = context.schedule.now_us();
+        let breaks_us = started_us.saturating_add(order.limit.as_micros() as u64);
+        let all_over = async {
+            for wait in waits {
+                order.until_over(*wait, copy).await;
+            }
+        };
+        let is_broken = tokio::select! {
+            biased;
+            () = stop.requested() => return Ok(0),
+            () = all_over => false,
+            () = context.timer.until(Some(breaks_us)) => true,
+        };
+        context.book.waited_for_order(is_broken);
+        Ok(context.schedule.now_us().saturating_sub(started_us))
+    }
+}
+
+impl Drop for OrderPlace {
+    /// Whatever ended the session: nobody waits for it any more.
+    fn drop(&mut self) {
+        self.reached(None);
+    }
+}
+
+/// The place of a session in the order, where there is one.
+pub(super) fn place_of(context: &Context, waits: SessionWaits, number: u32, about: About) -> Option<OrderPlace> {
+    let order = Arc::clone(context.order.as_ref()?);
+    Some(OrderPlace::new(order, waits, number, about.copy))
+}

@@ -1,0 +1,113 @@
+//! What the requests of one session wait for, as its spool holds it: a chain of its own beside that of the requests.
+//!
+//! Writes the waits of a request as a record and reads them back in the order of the requests. Must not know why anything
+//! waits.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::bytes::{Take, put_int};
+use super::chain::{BlockFile, ChainReader, ChainWriter};
+use super::order::{CommitOrder, Seen, Wait, Waits};
+use super::store::SpoolError;
+
+/// Finds out who waits for whom, and writes it session by session.
+#[derive(Debug, Default)]
+pub(super) struct WaitsWriter {
+    order: CommitOrder,
+    /// The chains of the sessions that wait for anything, by their numbers.
+    chains: HashMap<u32, ChainWriter>,
+    record: Vec<u8>,
+}
+
+impl WaitsWriter {
+    /// Takes the next request of the workload.
+    pub fn take(&mut self, seen: &Seen<'_>, blocks: &mut BlockFile) -> io::Result<()> {
+        let Self { order, chains, record } = self;
+        order.take(seen, &mut |number, waits| push(chains, record, number, &waits, blocks))
+    }
+
+    /// The session is at its end: gives the first block of its waits, 0 where there are none.
+    pub fn finish(&mut self, number: u32, blocks: &mut BlockFile) -> io::Result<u64> {
+        let Self { order, chains, record } = self;
+        order.close(number, &mut |number, waits| push(chains, record, number, &waits, blocks))?;
+        chains.remove(&number).map_or(Ok(0), |chain| chain.finish(blocks))
+    }
+}
+
+fn push(
+    chains: &mut HashMap<u32, ChainWriter>,
+    record: &mut Vec<u8>,
+    number: u32,
+    waits: &Waits,
+    blocks: &mut BlockFile,
+) -> io::Result<()> {
+    record.clear();
+    put(record, waits);
+    chains.entry(number).or_default().push(record, blocks)
+}
+
+/// Writes the record of a request's waits.
+fn put(out: &mut Vec<u8>, (event, waits): &Waits) {
+    put_int(out, *event);
+    for wait in waits {
+        put_int(out, wait.number.into());
+        put_int(out, wait.event);
+    }
+}
+
+fn take(record: &[u8]) -> Option<Waits> {
+    let mut bytes = Take(record);
+    let event = bytes.int()?;
+    let mut waits = Vec::new();
+    while !bytes.0.is_empty() {
+        let number = bytes.int()?.try_into().ok()?;
+        waits.push(Wait { number, event: bytes.int()? });
+    }
+    Some((event, waits))
+}
+
+/// Reads one session's waits; holds one block, and nothing where there are none.
+#[derive(Debug)]
+pub struct SessionWaits {
+    chain: ChainReader,
+    next: Option<Waits>,
+}
+
+impl SessionWaits {
+    pub(super) fn new(file: Arc<File>, first_block: u64) -> Self {
+        Self { chain: ChainReader::new(file, first_block), next: Some((0, Vec::new())) }
+    }
+
+    /// The commits that the request with this number comes after. Requests are asked for in their order, each as often as
+    /// it is needed.
+    ///
+    /// # Errors
+    /// The spool is damaged or its disk cannot be read.
+    pub fn of(&mut self, event: u64) -> Result<&[Wait], SpoolError> {
+        while self.next.as_ref().is_some_and(|(next, _)| *next < event) {
+            self.next = match self.chain.advance() {
+                Ok(true) => Some(take(self.chain.record()).ok_or(SpoolError::Damaged)?),
+                Ok(false) => None,
+                Err(_) => return Err(SpoolError::Damaged),
+            };
+        }
+        Ok(self.next.as_ref().filter(|(next, _)| *next == event).map_or(&[], |(_, waits)| waits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let waits = (700, vec![Wait { number: 3, event: 12 }, Wait { number: u32::MAX, event: u64::MAX }]);
+        let mut record = Vec::new();
+        put(&mut record, &waits);
+        assert_eq!(take(&record), Some(waits));
+        assert_eq!(take(&record[..record.len() - 1]), None);
+    }
+}
