@@ -154,14 +154,7 @@ impl SessionTask {
     /// Sends a request and sees it to its end. False when it is still to be sent: not a byte of it left, or its client
     /// tries again.
     async fn send(&mut self, next: Next, stop: &mut Stop) -> Result<bool, SpoolError> {
-        let Next { facts, due_us } = next;
-        let mut ready_us = self.state.free_us.max(self.link.usable_us());
-        let mut due_us = due_us;
-        if self.context.schedule.pace().is_closed_loop() {
-            // Due when ready; what is ready early is due when the replay starts, or its client has thought.
-            ready_us = ready_us.max(due_us);
-            due_us = ready_us;
-        }
+        let facts = next.facts;
         let context = Rc::clone(&self.context);
         let order_wait_us = match &mut self.order {
             Some(order) => order.wait(facts.event, &context, stop).await?,
@@ -171,19 +164,7 @@ impl SessionTask {
             return Ok(false);
         }
         let patience = Patience { cancel_after: self.head.cancelled_after(), ..context.patience(&facts) };
-        let mut attempt = 1;
-        if let Some(Retrying { tried, not_before_us }) = &self.state.retrying {
-            (due_us, ready_us, attempt) = (tried.due_us, ready_us.max(*not_before_us), tried.attempt + 1);
-        }
-        let mut sample = Sample {
-            due_us,
-            ready_us: Some(ready_us),
-            attempt,
-            order_wait_us,
-            other_tenant_wait_us: self.state.busy.wait_us(facts.tenant, due_us, ready_us),
-            deadline_us: patience.deadline.as_micros() as u64,
-            ..unsent(self.about, &next)
-        };
+        let mut sample = Sample { order_wait_us, ..self.ready(&next, &patience) };
         let (Some(request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
             return Ok(false);
         };
@@ -224,6 +205,29 @@ impl SessionTask {
             Answer::GivenUp(why) => self.given_up(&facts, sample, why),
         }
         Ok(self.state.retrying.is_none())
+    }
+
+    /// The sample of a request that is about to be sent.
+    fn ready(&mut self, next: &Next, patience: &Patience) -> Sample {
+        let mut due_us = next.due_us;
+        let mut ready_us = self.state.free_us.max(self.link.usable_us());
+        if self.context.schedule.pace().is_closed_loop() {
+            // Due when ready; what is ready early is due when the replay starts, or its client has thought.
+            ready_us = ready_us.max(due_us);
+            due_us = ready_us;
+        }
+        let mut attempt = 1;
+        if let Some(Retrying { tried, not_before_us }) = &self.state.retrying {
+            (due_us, ready_us, attempt) = (tried.due_us, ready_us.max(*not_before_us), tried.attempt + 1);
+        }
+        Sample {
+            due_us,
+            ready_us: Some(ready_us),
+            attempt,
+            other_tenant_wait_us: self.state.busy.wait_us(next.facts.tenant, due_us, ready_us),
+            deadline_us: patience.deadline.as_micros() as u64,
+            ..unsent(self.about, next)
+        }
     }
 
     async fn answered(&mut self, facts: &RequestFacts, mut sample: Sample, reply: &ReplySummary, deadline_us: u64) {
