@@ -272,7 +272,8 @@ impl Exchange {
     }
 
     fn copy_ended(&mut self, ended: CopyEnd, from_client: bool, seen: Seen, sink: &mut Sink<'_>) -> io::Result<()> {
-        if self.pending.is_empty() {
+        // Behind an error it ends nothing: what its data would have been was not taken.
+        if self.pending.front().is_none_or(|front| front.executing().is_none()) {
             return Ok(());
         }
         self.take_place(sink)?;

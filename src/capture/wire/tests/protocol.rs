@@ -179,6 +179,42 @@ fn types_that_the_server_described_come_with_the_execution() {
 }
 
 #[test]
+fn a_copy_that_fails_before_its_end_has_none() {
+    let all = session([
+        client(|out| {
+            frontend::parse(out, b"", b"COPY t FROM STDIN", &[]).unwrap();
+            frontend::bind(out, b"", b"", [], &[]).unwrap();
+            frontend::execute(out, b"", 0).unwrap();
+            frontend::sync(out);
+        }),
+        server(|out| {
+            serve::bare(out, b'1');
+            serve::bare(out, b'2');
+            serve::copy_response(out, b'G');
+        }),
+        client(|out| frontend::copy_data(out, b"x\n").unwrap()),
+        server(|out| serve::error_response(out, "ERROR", "22P02", "no number")),
+        client(|out| {
+            frontend::copy_data(out, b"1\n").unwrap();
+            frontend::copy_done(out);
+            frontend::sync(out);
+        }),
+        server(ready),
+        client(|out| frontend::query(out, b"SELECT 1").unwrap()),
+        server(|out| {
+            serve::command_complete(out, "SELECT 0");
+            ready(out);
+        }),
+    ]);
+    let is_data =
+        |found: &&Found| matches!(found, Found::Copy { data, .. } if data.bytes == b"x\n" && data.ended.is_none());
+    assert_eq!(all.iter().filter(is_data).count(), 1, "{all:?}");
+    assert_eq!(all.iter().filter(|found| matches!(found, Found::Copy { .. })).count(), 1);
+    let [copy, select] = requests_of(&all)[..] else { panic!("{all:?}") };
+    assert_eq!((copy.sqlstate().unwrap().as_str(), select.sqlstate()), ("22P02", None));
+}
+
+#[test]
 fn a_copy_that_the_server_refuses_has_the_data_that_it_refused() {
     let all = session([
         client(|out| frontend::query(out, b"COPY t FROM STDIN").unwrap()),

@@ -1,11 +1,16 @@
 //! COPY from the client with the captured data, against a real server.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::live::{ask, cluster, session, target};
+use super::stand_in::{Deed, StandIn};
 use super::story::{CLIENTS, Story, endpoint, inline, sqlstate};
-use crate::samples::sample::Outcome::{ExpectedError, Failed, Ok};
+use crate::replay::pace::Pace;
+use crate::samples::sample::Outcome::{ExpectedError, Failed, Indeterminate, Ok, Skipped};
 use crate::samples::sample::ResultCheck;
+use crate::scenario::resolved::{Clients, OnDeadline, Speed};
 use crate::server::fixture::Run;
 
 const COPY: &str = "COPY t FROM STDIN";
@@ -131,4 +136,29 @@ async fn a_pipeline_goes_on_behind_a_copy_that_failed() {
     let replayed = story.replay_at(&endpoint(target(&cluster)), std::future::pending()).await;
     assert_eq!(replayed.outcomes(1), [Ok, ExpectedError, Ok], "{:#?}", replayed.requests(1));
     assert_eq!(ask(&mut observer, "SELECT FROM t").await.rows, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_data_is_given_up_at_the_deadline() {
+    let server = StandIn::new(|_, sql| if sql == COPY { Deed::AskForData } else { Deed::Answer });
+    let clients = Clients { deadline: Duration::from_millis(200), on_deadline: OnDeadline::Disconnect, ..CLIENTS };
+    let more = "1\n".repeat(20_000);
+    let mut story = Story::new(clients).session(1).query(0, 1, COPY);
+    story = (0..200).fold(story, |story, _| story.data(0, 1, &more, None));
+    story = story
+        .query(1, 1, "BEGIN")
+        .query(2, 1, COPY)
+        .data(2, 1, &more, Some("done"))
+        // What was not sent for the transaction's sake passes its data over.
+        .query(3, 1, COPY)
+        .data(3, 1, &more, Some("done"))
+        .query(4, 1, "COMMIT")
+        .query(5, 1, "SELECT 1");
+    story.pace = Pace::new(Speed::Max, 1);
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [Indeterminate, Ok, Failed, Skipped, Skipped, Ok]);
+    assert_eq!(
+        (server.heard(1), server.heard(2), server.heard(3)),
+        (vec![COPY.to_owned()], vec!["BEGIN".to_owned(), COPY.to_owned()], vec!["SELECT 1".to_owned()],)
+    );
 }

@@ -26,6 +26,8 @@ pub(super) enum Deed {
     WaitForCancel,
     /// Never answers.
     Hang,
+    /// Asks for COPY data, and takes none of it.
+    AskForData,
     /// Says that it is shutting down and closes the connection.
     ShutDown,
 }
@@ -158,6 +160,12 @@ impl Session {
                 self.fail("57014", &mut out);
             }
             Deed::Hang => return self.read(true).await.is_some(),
+            Deed::AskForData => {
+                serve::copy_response(&mut out, b'G');
+                self.stream.write_all(&out).await.unwrap();
+                // The client's side of the socket stays full.
+                return std::future::pending().await;
+            }
             Deed::ShutDown => {
                 serve::error_response(
                     &mut out,
