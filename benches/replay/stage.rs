@@ -12,7 +12,7 @@ use pgrehearse::record::{Item, Recorder, RunDir, Writer, channel};
 use pgrehearse::replay::pace::Pace;
 use pgrehearse::replay::{DatabaseNames, Engine, Settings, Spool};
 use pgrehearse::samples::sample::{Names, Outcome, SampleKind};
-use pgrehearse::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Order, Retry, Speed};
+use pgrehearse::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Order, Reconnect, Retry, Speed};
 use pgrehearse::server::Login;
 use pgrehearse::server::endpoint::{Endpoint, Logins};
 use pgrehearse::words::time::RunClock;
@@ -140,6 +140,9 @@ fn replay(spool: &Spool, speed: Speed, starts_us: u64, port: u16, recorder: Reco
         connect_timeout: PATIENT,
         reconnect_first: Duration::from_millis(100),
         reconnect_last: Duration::from_secs(1),
+        reconnect_jitter: 0.5,
+        reconnect: Reconnect::AtOnce,
+        endpoint_lag: Duration::ZERO,
         broken_transaction: BrokenTransaction::Skip,
         retry: Retry::NONE,
     };

@@ -27,6 +27,11 @@ pub struct Clients {
     /// Waits between tries to reconnect: doubled from the first to the last.
     pub reconnect_first: Duration,
     pub reconnect_last: Duration,
+    /// The part of such a wait that is left to chance: 0 is none, 1 all of it.
+    pub reconnect_jitter: f64,
+    pub reconnect: Reconnect,
+    /// A switched endpoint is seen by new connections at last after this; each session has its own part of it.
+    pub endpoint_lag: Duration,
     pub broken_transaction: BrokenTransaction,
     pub retry: Retry,
 }
@@ -99,6 +104,14 @@ written! {
         Disconnect => "disconnect",
     }
 
+    /// When a session that lost its connection opens another.
+    Reconnect {
+        /// As soon as it notices.
+        AtOnce => "at-once",
+        /// When its next request is due.
+        OnDemand => "on-demand",
+    }
+
     /// What a client does with the rest of a transaction block that broke.
     BrokenTransaction {
         /// Leaves it unsent.
@@ -124,6 +137,7 @@ impl Clients {
         }
         let on_deadline = section.choice("on_deadline", OnDeadline::NAMES, OnDeadline::from_name);
         let broken = section.choice("broken_transaction", BrokenTransaction::NAMES, BrokenTransaction::from_name);
+        let reconnect = section.choice("reconnect", Reconnect::NAMES, Reconnect::from_name);
         let connect_timeout = section.duration_at_least("connect_timeout", MILLISECOND);
         let clients = Self {
             deadline,
@@ -132,6 +146,9 @@ impl Clients {
             connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(5)),
             reconnect_first,
             reconnect_last: reconnect_last.unwrap_or(Duration::from_secs(1).max(reconnect_first)),
+            reconnect_jitter: section.fraction("reconnect_jitter").unwrap_or(0.5),
+            reconnect: reconnect.unwrap_or(Reconnect::AtOnce),
+            endpoint_lag: section.duration("endpoint_lag").unwrap_or(Duration::ZERO),
             broken_transaction: broken.unwrap_or(BrokenTransaction::Skip),
             retry: retry(section.section("retry")),
         };
@@ -149,9 +166,12 @@ impl Clients {
             format_duration(self.connect_timeout),
         );
         let reconnecting = format!(
-            "reconnect after {} to {}; broken transaction: {}",
+            "reconnect {} after {} to {}, jitter {}; endpoint lag {}; broken transaction: {}",
+            self.reconnect.name(),
             format_duration(self.reconnect_first),
             format_duration(self.reconnect_last),
+            self.reconnect_jitter,
+            format_duration(self.endpoint_lag),
             self.broken_transaction.name()
         );
         [waiting, reconnecting, self.retry.line()]
@@ -167,6 +187,9 @@ impl Clients {
             "connect_timeout_ms": ms(self.connect_timeout),
             "reconnect_first_ms": ms(self.reconnect_first),
             "reconnect_last_ms": ms(self.reconnect_last),
+            "reconnect_jitter": self.reconnect_jitter,
+            "reconnect": self.reconnect.name(),
+            "endpoint_lag_ms": ms(self.endpoint_lag),
             "broken_transaction": self.broken_transaction.name(),
             "retry": {
                 "attempts": retry.attempts,
@@ -264,6 +287,27 @@ mod tests {
             "retry: 5 tries on 55P03 08 connection, back-off 3s to 3s; writes without an acknowledgement are never sent \
              again"
         );
+    }
+
+    #[test]
+    fn a_session_comes_back_as_its_client_would() {
+        let unwritten = clients("");
+        assert_eq!((unwritten.reconnect, unwritten.reconnect_jitter), (Reconnect::AtOnce, 0.5));
+        assert_eq!(unwritten.endpoint_lag, Duration::ZERO);
+        let clients = clients("[clients]\nreconnect = \"on-demand\"\nreconnect_jitter = 1\nendpoint_lag = \"30s\"\n");
+        assert_eq!((clients.reconnect, clients.reconnect_jitter), (Reconnect::OnDemand, 1.0));
+        assert_eq!(clients.json()["endpoint_lag_ms"], 30_000.0);
+        assert_eq!(
+            clients.lines()[1],
+            "reconnect on-demand after 50ms to 1s, jitter 1; endpoint lag 30s; broken transaction: skip"
+        );
+        let shown = refused("[clients]\nreconnect = \"lazily\"\nreconnect_jitter = 1.5\n", &["workload.file=w"]);
+        for part in [
+            "clients.reconnect cannot be \"lazily\"\n  at a.toml:2:13",
+            "clients.reconnect_jitter must be a number between 0 and 1\n  at a.toml:3:20",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use super::clients::{BrokenTransaction, Clients, OnDeadline, Retry, RetryOn};
+pub use super::clients::{BrokenTransaction, Clients, OnDeadline, Reconnect, Retry, RetryOn};
 use super::plan::{AnalyzeMode, PgUpgradeOptions, Plan, written};
 use crate::words::ids::PgMajor;
 

@@ -146,6 +146,20 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A number between 0 and 1, both included.
+    pub fn fraction(&mut self, key: &'static str) -> Option<f64> {
+        let number = match self.node(key)?.value {
+            Value::Integer(number) => number as f64,
+            Value::Float(number) => number,
+            _ => f64::NAN,
+        };
+        if !(0.0..=1.0).contains(&number) {
+            self.problem_at(key, format!("{} must be a number between 0 and 1", self.path_of(key)), "");
+            return None;
+        }
+        Some(number)
+    }
+
     /// `true` or `false`.
     pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let node = self.node(key)?;

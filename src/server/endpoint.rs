@@ -4,7 +4,8 @@
 //! captured user and database stand for. Must not know who connects, or why it is switched.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -57,6 +58,8 @@ pub struct Endpoint {
 struct Shared {
     name: String,
     place: watch::Sender<Arc<Place>>,
+    /// Where it led before, each until a moment; as many as the plan has switches.
+    left: Mutex<Vec<(Instant, Arc<Place>)>>,
     logins: Logins,
     control: Login,
 }
@@ -65,7 +68,7 @@ impl Endpoint {
     /// An endpoint that leads to `target` (label `server`). `control` is the login for set-up, steps and reading back.
     pub fn new(name: impl Into<String>, target: Target, server: &str, logins: Logins, control: Login) -> Self {
         let (place, _) = watch::channel(Arc::new(Place { target, server: server.into() }));
-        Self { shared: Arc::new(Shared { name: name.into(), place, logins, control }) }
+        Self { shared: Arc::new(Shared { name: name.into(), place, left: Mutex::default(), logins, control }) }
     }
 
     /// Its name, as in scenarios and samples.
@@ -78,6 +81,14 @@ impl Endpoint {
         self.shared.place.borrow().clone()
     }
 
+    /// Where it leads for somebody who learns of a switch this much later, as behind a name server.
+    pub fn as_seen_after(&self, lag: Duration) -> Arc<Place> {
+        // A push cannot leave the list half changed.
+        let left = self.shared.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let unseen = left.iter().find(|(left_at, _)| left_at.elapsed() < lag);
+        unseen.map_or_else(|| self.current(), |(_, place)| Arc::clone(place))
+    }
+
     /// Tells of every switch from now on.
     pub fn watch(&self) -> watch::Receiver<Arc<Place>> {
         self.shared.place.subscribe()
@@ -85,7 +96,9 @@ impl Endpoint {
 
     /// Leads to another server from now on; sessions that are open stay where they are.
     pub fn switch(&self, target: Target, server: &str) {
-        self.shared.place.send_replace(Arc::new(Place { target, server: server.into() }));
+        let mut left = self.shared.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.shared.place.send_replace(Arc::new(Place { target, server: server.into() }));
+        left.push((Instant::now(), before));
     }
 
     /// The login for a captured user and database.
@@ -156,6 +169,17 @@ mod tests {
         endpoint.switch(Target::tcp("127.0.0.1", 6001), "new");
         assert_eq!(&*endpoint.clone().current().server, "new");
         assert!(watching.has_changed().unwrap());
+    }
+
+    #[test]
+    fn who_learns_of_a_switch_later_is_led_to_the_server_before() {
+        let (endpoint, hour) = (endpoint(Logins::default()), Duration::from_secs(3_600));
+        assert_eq!(&*endpoint.as_seen_after(hour).server, "old");
+        for server in ["new", "newer"] {
+            endpoint.switch(Target::tcp("127.0.0.1", 6001), server);
+        }
+        assert_eq!(&*endpoint.as_seen_after(Duration::ZERO).server, "newer");
+        assert_eq!(&*endpoint.as_seen_after(hour).server, "old");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(super) enum Chance {
     Reconnect,
     /// The wait before a request is tried again.
     Retry,
+    /// The session's part of the time until everybody sees a switched endpoint.
+    EndpointLag,
 }
 
 /// A number in [0, 1) for a session, the matter, and the number of the occasion.

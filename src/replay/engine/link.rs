@@ -151,19 +151,20 @@ impl Link {
         }
     }
 
-    /// No wait before the first try; then doubled from the first to the last, less up to a half so that sessions which
+    /// No wait before the first try; then doubled from the first to the last, less a part left to chance so that sessions which
     /// lost their connections together do not come back together.
     fn wait_before_try(&mut self) -> Duration {
         let Some(doublings) = self.failed_tries.checked_sub(1) else { return Duration::ZERO };
         let clients = &self.context.clients;
         let longest = clients.reconnect_first.saturating_mul(1 << doublings.min(20)).min(clients.reconnect_last);
-        longest.mul_f64(1.0 - chance(self.about, Chance::Reconnect, self.tries) / 2.0)
+        longest.mul_f64(1.0 - clients.reconnect_jitter * chance(self.about, Chance::Reconnect, self.tries))
     }
 
     async fn try_to_connect(&mut self, tenant: Option<u32>) -> Option<Connection> {
         let context = Rc::clone(&self.context);
         let began_us = context.schedule.now_us();
-        let place = context.endpoint.current();
+        let lag = context.clients.endpoint_lag.mul_f64(chance(self.about, Chance::EndpointLag, 0));
+        let place = context.endpoint.as_seen_after(lag);
         let tried = connect(&place.target, &self.login, context.clients.connect_timeout).await;
         self.target = Some(place.target.clone());
         self.tries += 1;

@@ -6,6 +6,7 @@
 //! session      one captured session: its requests in order, each when it is due, each booked once
 //! head         the request that is next
 //! link         the session's connection: opened, lost, opened again, made what it was
+//! rest         the time without a connection of a session that waits for something to send
 //! memory       what a new connection must be told: settings and the like
 //! prepared     what a connection has prepared, and a request's messages accordingly
 //! exchange     one request on a connection, up to its answer or to giving up
@@ -37,6 +38,7 @@ mod memory;
 mod order;
 mod outcome;
 mod prepared;
+mod rest;
 mod retry;
 mod run;
 mod schedule;

@@ -49,11 +49,13 @@ pub(super) struct State {
     /// The last try of the request that is next, which its client repeats.
     pub retrying: Option<Retrying>,
     busy: BusyStretches,
-    was_connected: bool,
+    pub was_connected: bool,
+    /// A request came up since the connection was lost.
+    pub wants_connection: bool,
 }
 
 /// How a wait ended.
-enum Woken {
+pub(super) enum Woken {
     /// The connection is up, and the next request is due.
     Due,
     /// Look again: the connection came or went, or requests were given up.
@@ -72,8 +74,11 @@ impl SessionTask {
     pub async fn run(mut self, stop: &mut Stop) -> Result<(), SpoolError> {
         self.advance()?;
         loop {
-            let woken =
-                if self.link.is_up() { self.wait_until_due(stop).await } else { self.wait_until_up(stop).await? };
+            let woken = match self.link.is_up() {
+                true => self.wait_until_due(stop).await,
+                false if self.is_at_rest() => self.wait_until_wanted(stop).await?,
+                false => self.wait_until_up(stop).await?,
+            };
             match (woken, self.head.next()) {
                 (Woken::Due, Some(next)) => self.take_up(next, stop).await?,
                 (Woken::Due | Woken::Again, _) => {}
@@ -91,7 +96,7 @@ impl SessionTask {
     /// Connected: waits for the next request, or for the session's end when there is none.
     async fn wait_until_due(&mut self, stop: &mut Stop) -> Woken {
         let schedule = self.context.schedule;
-        self.state.was_connected = true;
+        (self.state.was_connected, self.state.wants_connection) = (true, false);
         let next = self.head.next();
         let at_us = next.map_or(self.closes_us, |next| self.state.may_send_us(&next));
         if !stop.is_requested() && next.is_some() && at_us <= schedule.now_us() {
@@ -325,7 +330,7 @@ impl SessionTask {
     }
 
     /// Goes to the next request; the one before is over, and the others may know.
-    fn advance(&mut self) -> Result<(), SpoolError> {
+    pub fn advance(&mut self) -> Result<(), SpoolError> {
         self.head.advance(&self.context.schedule, self.state.free_us)?;
         tell(self.order.as_ref(), &self.head);
         Ok(())

@@ -1,6 +1,7 @@
 //! The replay against a stand-in of a server that does what a test tells it, and against real servers.
 
 mod cancels;
+mod coming_back;
 mod copies;
 mod faults;
 mod live;

@@ -15,7 +15,7 @@ use crate::replay::pace::Pace;
 use crate::replay::spool::{DatabaseNames, Spool};
 use crate::replay::{Engine, EngineReport, Settings};
 use crate::samples::sample::{Outcome, Sample, SampleKind};
-use crate::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Retry, Speed};
+use crate::scenario::resolved::{BrokenTransaction, Clients, OnDeadline, Reconnect, Retry, Speed};
 use crate::server::Login;
 use crate::server::endpoint::{Endpoint, Logins};
 use crate::sql;
@@ -34,6 +34,9 @@ pub(super) const CLIENTS: Clients = Clients {
     connect_timeout: PATIENT,
     reconnect_first: Duration::from_millis(1),
     reconnect_last: Duration::from_millis(5),
+    reconnect_jitter: 0.5,
+    reconnect: Reconnect::AtOnce,
+    endpoint_lag: Duration::ZERO,
     broken_transaction: BrokenTransaction::Skip,
     retry: Retry::NONE,
 };

@@ -1,0 +1,72 @@
+//! When sessions that lost their connections come back, and to which server.
+
+use std::time::Duration;
+
+use super::stand_in::{Deed, StandIn};
+use super::story::{CLIENTS, Story, endpoint};
+use crate::samples::sample::Outcome::{Failed, Ok, Skipped};
+use crate::scenario::resolved::{Clients, Reconnect};
+
+fn dying(sql: &'static str) -> StandIn {
+    StandIn::new(move |connection, asked| if connection == 1 && asked == sql { Deed::ShutDown } else { Deed::Answer })
+}
+
+#[tokio::test]
+async fn a_session_comes_back_at_once_or_when_it_has_something_to_send() {
+    for reconnect in [Reconnect::AtOnce, Reconnect::OnDemand] {
+        let server = dying("SELECT 'last'");
+        let story = Story::new(Clients { reconnect, ..CLIENTS })
+            .session(1)
+            .query(0, 1, "SELECT 'last'")
+            .query(1_000, 1, "SELECT 2")
+            .query(1_001, 1, "SELECT 3");
+        let replayed = story.replay(&server).await;
+        assert_eq!(replayed.outcomes(1), [Failed, Ok, Ok]);
+        let back = replayed.connects().nth(1).unwrap();
+        assert_eq!(back.due_us >= replayed.requests(1)[1].due_us, reconnect == Reconnect::OnDemand);
+        assert_eq!(replayed.report.connects(), (2, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_broken_transaction_asks_for_no_connection() {
+    let server = dying("INSERT INTO t VALUES (1)");
+    let story = Story::new(Clients { reconnect: Reconnect::OnDemand, ..CLIENTS })
+        .session(1)
+        .query(0, 1, "BEGIN")
+        .query(1, 1, "INSERT INTO t VALUES (1)")
+        .query(2, 1, "SELECT 1")
+        .query(3, 1, "COMMIT")
+        .query(300, 1, "SELECT 2");
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [Ok, Failed, Skipped, Skipped, Ok]);
+    assert!(replayed.connects().nth(1).unwrap().due_us >= replayed.requests(1)[4].due_us);
+}
+
+#[tokio::test]
+async fn a_session_without_further_requests_does_not_come_back() {
+    let server = dying("SELECT 'last'");
+    let story = Story::new(Clients { reconnect: Reconnect::OnDemand, ..CLIENTS }).session(1);
+    let replayed = story.query(0, 1, "SELECT 'last'").close(100, 1).replay(&server).await;
+    assert_eq!((replayed.outcomes(1), replayed.report.connects()), (vec![Failed], (1, 0)));
+    assert!(replayed.report.workload_ended);
+}
+
+#[tokio::test]
+async fn a_session_that_has_not_learned_of_a_switch_comes_back_to_the_old_server() {
+    let (old, new) = (dying("SELECT 'last'"), StandIn::new(|_, _| Deed::Answer));
+    let place = endpoint(old.target());
+    let story = Story::new(Clients { endpoint_lag: Duration::from_secs(3_600), ..CLIENTS })
+        .session(1)
+        .query(0, 1, "SELECT 'first'")
+        .query(1_000, 1, "SELECT 'last'")
+        .query(1_001, 1, "SELECT 3");
+    let switched = async {
+        old.until_heard("SELECT 'first'").await;
+        place.switch(new.target(), "new");
+        std::future::pending().await
+    };
+    let replayed = story.replay_at(&place, switched).await;
+    assert_eq!(replayed.outcomes(1), [Ok, Failed, Ok]);
+    assert_eq!((old.heard(2), new.heard(1)), (vec!["SELECT 3".to_owned()], vec![]));
+}
