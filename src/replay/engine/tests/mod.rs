@@ -6,6 +6,7 @@ mod copies;
 mod faults;
 mod live;
 mod messages;
+mod odd_servers;
 mod order;
 mod outage;
 mod retry;

@@ -81,6 +81,11 @@ impl StandIn {
         Target::unix(PathBuf::from(self.directory.path()), 5432)
     }
 
+    /// The socket that it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(".s.PGSQL.5432")
+    }
+
     /// What one connection was asked, in order.
     pub fn heard(&self, connection: usize) -> Vec<String> {
         self.heard.borrow().iter().filter(|(number, _)| *number == connection).map(|(_, what)| what.clone()).collect()
