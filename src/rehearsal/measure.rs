@@ -3,6 +3,8 @@
 //! Takes the scenario, the spool and the endpoint; starts all three and stops them again, each owned and awaited. Must
 //! not know the phases or the steps.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::generator::GeneratorWatch;
@@ -42,10 +44,11 @@ pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe
     })
 }
 
-/// Copies and speed of the scenario.
+/// Copies, speed and its stages by the scenario.
 pub fn pace(scenario: &Scenario) -> Pace {
     let workload = &scenario.workload;
-    Pace { pacing: workload.pacing, ..Pace::new(workload.speed, workload.copies) }
+    let ramp = scenario.ramp().map(Arc::new);
+    Pace { pacing: workload.pacing, ramp, ..Pace::new(workload.speed, workload.copies) }
 }
 
 impl Measuring {

@@ -3,12 +3,17 @@
 //! Takes microseconds of the workload, gives microseconds of the replay. The same arithmetic counts what falls due and
 //! offers it, so that the two agree exactly. Must not know the clock.
 
+use std::sync::Arc;
+
+use crate::scenario::ramp::Ramp;
 use crate::scenario::resolved::{Pacing, Speed};
 
-/// Speed and copies together.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Speed, its stages and copies together. Cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
     pub speed: Speed,
+    /// How the speed changes over the replay; takes the place of a factor in `speed`.
+    pub ramp: Option<Arc<Ramp>>,
     pub pacing: Pacing,
     /// Every session is replayed this many times, at least 1.
     pub copies: u16,
@@ -20,17 +25,18 @@ impl Pace {
     /// Copies spread evenly over a second of the workload, so that they do not arrive in the same microsecond.
     pub fn new(speed: Speed, copies: u16) -> Self {
         let copies = copies.max(1);
-        Self { speed, pacing: Pacing::Open, copies, copy_shift_us: 1_000_000 / u64::from(copies) }
+        Self { speed, ramp: None, pacing: Pacing::Open, copies, copy_shift_us: 1_000_000 / u64::from(copies) }
     }
 
     /// Microseconds after the replay's start at which something captured at `t_us` is due in this copy. With
     /// [`Speed::Max`] everything is due at once; the caller moves it to the moment the session is ready.
     pub fn due_us(&self, t_us: u64, copy: u16) -> u64 {
         let shifted_us = t_us.saturating_add(self.copy_shift_us.saturating_mul(u64::from(copy)));
-        match self.speed {
-            Speed::Factor(1.0) => shifted_us,
-            Speed::Factor(factor) => (shifted_us as f64 / factor) as u64,
-            Speed::Max => 0,
+        match (self.speed, &self.ramp) {
+            (Speed::Max, _) => 0,
+            (Speed::Factor(_), Some(ramp)) => ramp.due_us(shifted_us),
+            (Speed::Factor(1.0), None) => shifted_us,
+            (Speed::Factor(factor), None) => (shifted_us as f64 / factor) as u64,
         }
     }
 
@@ -45,6 +51,7 @@ impl Pace {
     }
 
     /// The moment, in microseconds of the replay, at which a captured pause of `pause_us` is over that begins at `at_us`.
+    /// Only for think-time, which goes with no ramp.
     pub fn after_pause_us(&self, at_us: u64, pause_us: u64) -> u64 {
         at_us.saturating_add(match self.speed {
             Speed::Factor(factor) => (pause_us as f64 / factor) as u64,

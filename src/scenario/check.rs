@@ -191,7 +191,10 @@ fn plan_estimate(scenario: &Scenario) -> Duration {
 
 fn check_length(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Vec<Finding>) {
     let Speed::Factor(factor) = scenario.workload.speed else { return };
-    let offered = Duration::from_micros(workload.span_us).div_f64(factor);
+    let offered = match scenario.ramp() {
+        Some(ramp) => Duration::from_micros(ramp.due_us(workload.span_us)),
+        None => Duration::from_micros(workload.span_us).div_f64(factor),
+    };
     let phases = scenario.phases.warmup + scenario.phases.before + scenario.phases.after;
     let estimate = plan_estimate(scenario);
     let needed = phases + estimate;
@@ -203,7 +206,7 @@ fn check_length(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Ve
             format_duration(phases),
             format_duration(estimate)
         );
-        let hint = "shorten phases.after, slow down workload.speed, or capture for longer";
+        let hint = "shorten phases.after, slow down workload.speed or the stages of the load, or capture for longer";
         findings.push(Finding::warning(message, hint));
     }
 }

@@ -53,6 +53,11 @@ pub fn to_json(scenario: &Scenario) -> Value {
         "phases": {
             "warmup_ms": ms(phases.warmup), "before_ms": ms(phases.before), "after_ms": ms(phases.after),
         },
+        "load": {
+            "stages": scenario.load_stages.iter().map(|stage| {
+                json!({ "target": stage.target, "duration_ms": ms(stage.duration) })
+            }).collect::<Vec<_>>(),
+        },
         "clients": scenario.clients.json(),
         "probes": {
             "enabled": probes.enabled,

@@ -7,12 +7,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::load::base_of;
+use super::read_load;
 use super::read_staging;
 use super::read_upgrade;
 use super::resolved::{Clients, ObjectiveText, Order, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice};
 use super::section::{Problems, Section, text_of};
 use super::tree::{Node, Origin, Table, Value};
 use crate::objective;
+
+/// The paces that a replay may have, as multiples of the captured one.
+pub(super) const FACTORS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 
 /// The scenario format that this program reads.
 const VERSION: i64 = 1;
@@ -32,6 +36,7 @@ pub(super) fn scenario(root: &Table, file: &Path, text: &str, problems: &Problem
     let staging = read_staging::staging(top.section("staging"), &base, problems);
     let upgrade = read_upgrade::upgrade(top.section("upgrade"), &staging, &base, problems);
     let clients = Clients::read(top.section("clients"));
+    let load_stages = read_load::stages(top.section("load"), &workload, problems);
     let scenario = Scenario {
         name,
         file: file.to_path_buf(),
@@ -40,6 +45,7 @@ pub(super) fn scenario(root: &Table, file: &Path, text: &str, problems: &Problem
         staging,
         upgrade,
         phases: phases(top.section("phases")),
+        load_stages,
         probes: probes(top.section("probes"), &clients),
         clients,
         trust: trust(top.section("trust")),
@@ -109,7 +115,6 @@ fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice {
 }
 
 fn speed(section: &mut Section<'_>) -> Speed {
-    const RANGE: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
     let Some(node) = section.node("speed") else { return Speed::Factor(1.0) };
     let factor = match &node.value {
         Value::Integer(number) => *number as f64,
@@ -117,7 +122,7 @@ fn speed(section: &mut Section<'_>) -> Speed {
         Value::Text(text) if text == "max" => return Speed::Max,
         _ => f64::NAN,
     };
-    if !RANGE.contains(&factor) {
+    if !FACTORS.contains(&factor) {
         let hint = "1.0 is the captured pace, 2.0 twice as fast; \"max\" is as fast as it goes";
         section.problem_at("speed", "workload.speed must be a number between 0.001 and 1000, or \"max\"", hint);
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::plan::{AnalyzeMode, Cluster, PgUpgradeOptions, SqlTarget, StepKind, Wait};
 use super::resolved::{
-    ExternalStaging, LoadSource, LocalStaging, Order, Pacing, Scenario, ServerChoice, ServerSource, Speed, Staging,
-    Strategy, WorkloadChoice,
+    ExternalStaging, LoadSource, LoadStage, LocalStaging, Order, Pacing, Scenario, ServerChoice, ServerSource, Speed,
+    Staging, Strategy, WorkloadChoice,
 };
 use super::secret::redact_words;
 use crate::objective;
@@ -34,6 +34,7 @@ pub fn render_text(scenario: &Scenario) -> String {
     let phases = &scenario.phases;
     let [warmup, before, after] = [phases.warmup, phases.before, phases.after].map(format_duration);
     lines.add("phases", format!("warmup {warmup}, before {before}, upgrade as long as it takes, after {after}"));
+    load_lines(&mut lines, scenario);
     for line in scenario.clients.lines() {
         lines.add("clients", line);
     }
@@ -72,6 +73,22 @@ fn pace(workload: &WorkloadChoice) -> String {
         (Speed::Factor(factor), Pacing::ThinkTime) => {
             format!("with its captured pauses divided by {factor} (closed loop)")
         }
+    }
+}
+
+/// The stages of a changing pace; nothing for a steady one.
+fn load_lines(lines: &mut Lines, scenario: &Scenario) {
+    let Speed::Factor(mut from) = scenario.workload.speed else { return };
+    for stage in &scenario.load_stages {
+        let LoadStage { target, duration } = *stage;
+        let duration = format_duration(duration);
+        let shown = if target == from {
+            format!("{duration} at {target} times the captured pace")
+        } else {
+            format!("{duration} from {from} to {target} times the captured pace")
+        };
+        lines.add("load", shown);
+        from = target;
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub use super::clients::{BrokenTransaction, Clients, OnDeadline, Reconnect, Retry, RetryOn};
 use super::plan::{AnalyzeMode, PgUpgradeOptions, Plan, written};
+use super::ramp::Ramp;
 use crate::words::ids::PgMajor;
 
 /// A whole scenario.
@@ -24,9 +25,21 @@ pub struct Scenario {
     pub staging: Staging,
     pub upgrade: Upgrade,
     pub phases: Phases,
+    /// How the speed changes over the replay, at most [`LOAD_STAGES_MAX`] stages; empty for a steady one.
+    pub load_stages: Vec<LoadStage>,
     pub clients: Clients,
     pub probes: Probes,
     pub trust: Trust,
+}
+
+impl Scenario {
+    /// How the pace changes over the replay; none where it is steady or has no due times.
+    pub fn ramp(&self) -> Option<Ramp> {
+        match self.workload.speed {
+            Speed::Factor(factor) if !self.load_stages.is_empty() => Some(Ramp::new(factor, &self.load_stages)),
+            _ => None,
+        }
+    }
 }
 
 /// An objective as written.
@@ -68,6 +81,18 @@ pub enum Speed {
     Factor(f64),
     /// As fast as it goes, a closed loop.
     Max,
+}
+
+/// Far more than anybody describes by hand.
+pub const LOAD_STAGES_MAX: usize = 100;
+
+/// A stretch of the replay in which the pace goes linearly from where the stage before left it to a target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadStage {
+    /// Times the captured pace; 0.001 to 1000.
+    pub target: f64,
+    /// Above 0.
+    pub duration: Duration,
 }
 
 /// The database under test.

@@ -160,7 +160,7 @@ fn replay(
     recorder: &Recorder,
     stop: &watch::Receiver<bool>,
 ) -> Result<EngineReport, EngineError> {
-    let schedule = Schedule::new(recorder.clock(), settings.pace, settings.starts_us);
+    let schedule = Schedule::new(recorder.clock(), settings.pace.clone(), settings.starts_us);
     let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(settings.pace.copies)));
     let sessions = spool.sessions().len();
     let order = settings.order_wait.map(|limit| Arc::new(CommitOrder::new(sessions, settings.pace.copies, limit)));
@@ -169,12 +169,13 @@ fn replay(
     let result = thread::scope(|scope| {
         for (number, share) in shares.into_iter().enumerate() {
             let (clients, endpoint) = (settings.clients.clone(), endpoint.clone());
+            let (clock, schedule) = (schedule.clock(), schedule.clone());
             let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
             let order = order.clone();
             let equip = move |timer| Context { schedule, timer, clients, endpoint, book, in_flight, order };
             let reports = reports.clone();
             let working = move || {
-                let _ = reports.send(work(schedule.clock(), equip, spool, share));
+                let _ = reports.send(work(clock, equip, spool, share));
             };
             let named = thread::Builder::new().name(format!("replay-{number}"));
             named.spawn_scoped(scope, working).map_err(EngineError::Thread)?;

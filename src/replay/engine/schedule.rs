@@ -7,8 +7,8 @@ use std::time::Instant;
 use crate::replay::pace::Pace;
 use crate::words::time::RunClock;
 
-/// Cheap to copy; all copies agree.
-#[derive(Clone, Copy, Debug)]
+/// Cheap to clone; all clones agree.
+#[derive(Clone, Debug)]
 pub(super) struct Schedule {
     clock: RunClock,
     pace: Pace,

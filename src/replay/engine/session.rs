@@ -95,7 +95,8 @@ impl SessionTask {
 
     /// Connected: waits for the next request, or for the session's end when there is none.
     async fn wait_until_due(&mut self, stop: &mut Stop) -> Woken {
-        let schedule = self.context.schedule;
+        let context = Rc::clone(&self.context);
+        let schedule = &context.schedule;
         (self.state.was_connected, self.state.wants_connection) = (true, false);
         let next = self.head.next();
         let at_us = next.map_or(self.closes_us, |next| self.state.may_send_us(&next));
@@ -236,7 +237,8 @@ impl SessionTask {
     }
 
     async fn answered(&mut self, facts: &RequestFacts, mut sample: Sample, reply: &ReplySummary, deadline_us: u64) {
-        let schedule = self.context.schedule;
+        let context = Rc::clone(&self.context);
+        let schedule = &context.schedule;
         let done_us = schedule.us_of(reply.done_at);
         let in_time = done_us <= sample.sent_us.unwrap_or(done_us).saturating_add(deadline_us);
         let (outcome, result) = outcome::of_reply(facts, reply, in_time);
@@ -338,11 +340,12 @@ impl SessionTask {
 
     /// The run ended: what fell due and was not sent is booked, what was not due is not offered.
     fn give_up_what_is_due(&mut self) -> Result<(), SpoolError> {
-        let schedule = self.context.schedule;
+        let context = Rc::clone(&self.context);
+        let schedule = &context.schedule;
         let now_us = schedule.now_us();
         if let Some(Retrying { tried, .. }) = self.state.retrying.take() {
             self.context.book.sample(tried);
-            self.head.advance(&schedule, self.state.free_us)?;
+            self.head.advance(schedule, self.state.free_us)?;
         }
         while let Some(next) = self.head.next()
             && next.due_us <= now_us

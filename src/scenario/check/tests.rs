@@ -62,6 +62,8 @@ fn a_workload_shorter_than_its_phases_is_warned_about() {
     assert!(said[0].starts_with("warning: the workload lasts 90s at this speed, and the phases take 80s"), "{said:?}");
     let fast = format!("{WORKLOAD}speed = 4.0\n");
     assert!(said_with(&fast, &workload(), ServerVersions::default())[0].contains("lasts 75s"));
+    let rising = format!("{WORKLOAD}[[load.stage]]\ntarget = 9\nduration = \"10s\"\n");
+    assert!(said_with(&rising, &workload(), ServerVersions::default())[0].contains("lasts 37s"));
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Traffic that is not the captured one: closed loops and other paces.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::stand_in::{Deed, StandIn};
 use super::story::{CLIENTS, Story};
 use crate::replay::pace::Pace;
 use crate::samples::sample::Outcome::{Failed, Ok, Skipped};
-use crate::scenario::resolved::{Pacing, Speed};
+use crate::scenario::ramp::Ramp;
+use crate::scenario::resolved::{LoadStage, Pacing, Speed};
 
 const THINKING: Pacing = Pacing::ThinkTime;
 
@@ -51,4 +55,22 @@ async fn with_think_time_the_rest_of_a_broken_transaction_takes_no_time() {
     let requests = replayed.requests(1);
     assert!(requests[2..4].iter().all(|skipped| skipped.due_us == skipped.done_us));
     assert_eq!(requests[4].due_us, requests[3].done_us + 20_000);
+}
+
+#[tokio::test]
+async fn a_rising_pace_brings_what_comes_later_closer_together() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    let mut story =
+        Story::new(CLIENTS).session(1).query(0, 1, "SELECT 1").query(200, 1, "SELECT 2").query(260, 1, "SELECT 3");
+    // 200 ms of the capture pass while the pace goes from its own to three times it.
+    let stage = LoadStage { target: 3.0, duration: Duration::from_millis(100) };
+    let ramp = Some(Arc::new(Ramp::new(1.0, &[stage])));
+    story.pace = Pace { ramp, ..Pace::new(Speed::Factor(1.0), 1) };
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [Ok; 3]);
+    let requests = replayed.requests(1);
+    let gaps_us: Vec<u64> = requests.windows(2).map(|pair| pair[1].due_us - pair[0].due_us).collect();
+    assert_eq!(gaps_us, [100_000, 20_000]);
+    let due = |until_us| story.spool().requests_due(&story.pace, until_us).unwrap();
+    assert_eq!((due(100_000), due(100_001)), (Some(1), Some(2)));
 }

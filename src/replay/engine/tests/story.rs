@@ -146,7 +146,7 @@ impl Story {
     pub async fn replay_at(&self, endpoint: &Endpoint, stops: impl Future<Output = ()>) -> Replayed {
         let (recorder, items) = record::channel(RunClock::start());
         let settings = Settings {
-            pace: self.pace,
+            pace: self.pace.clone(),
             clients: self.clients.clone(),
             order_wait: self.order_wait,
             starts_us: recorder.clock().now_us(),
