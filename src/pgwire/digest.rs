@@ -11,6 +11,26 @@ use xxhash_rust::xxh3::Xxh3;
 /// An odd number without a pattern, so that each row's place counts.
 const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
+/// A digest as a capture has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownDigest {
+    pub order_counts: bool,
+    pub value: u128,
+}
+
+impl KnownDigest {
+    /// Reads what [`RowsDigest::text`] wrote; none for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, value) = text.split_once(':')?;
+        let order_counts = match kind {
+            "o" => true,
+            "u" => false,
+            _ => return None,
+        };
+        Some(Self { order_counts, value: u128::from_str_radix(value, 16).ok()? })
+    }
+}
+
 /// The rows so far.
 #[derive(Clone)]
 pub struct RowsDigest {
@@ -52,6 +72,11 @@ impl RowsDigest {
         self.rows
     }
 
+    /// Whether these are the rows of that digest.
+    pub fn is(&self, known: KnownDigest) -> bool {
+        known.value == if known.order_counts { self.ordered } else { self.unordered }
+    }
+
     /// The digest as a text.
     pub fn text(&self, order_counts: bool) -> String {
         match order_counts {
@@ -62,6 +87,7 @@ impl RowsDigest {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -80,5 +106,18 @@ mod tests {
         assert_ne!(digest(&["a", "b"], true), digest(&["b", "a"], true));
         assert_ne!(digest(&["a", "b"], false), digest(&["a", "a", "b"], false));
         assert_ne!(digest(&["ab"], false), digest(&["a", "b"], false));
+    }
+
+    #[test]
+    fn a_digest_is_known_again_from_its_text() {
+        let mut rows = RowsDigest::default();
+        rows.update(b"a");
+        rows.end_row();
+        for order_counts in [true, false] {
+            let known = KnownDigest::parse(&rows.text(order_counts)).unwrap();
+            assert!(rows.is(known));
+            assert!(!RowsDigest::default().is(known));
+        }
+        assert_eq!(KnownDigest::parse("x:00"), None);
     }
 }

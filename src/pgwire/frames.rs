@@ -64,7 +64,19 @@ impl Frames {
     /// # Errors
     /// After an error the stream cannot be read any further.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Step<'a>, FrameError> {
-        if let Some(step) = self.pass_over(input) {
+        self.next_seeing(input, &mut |_, _| {})
+    }
+
+    /// As [`Self::next`]; `see` is given the tag and the body of what is passed over, in pieces.
+    ///
+    /// # Errors
+    /// After an error the stream cannot be read any further.
+    pub fn next_seeing<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        see: &mut impl FnMut(u8, &[u8]),
+    ) -> Result<Step<'a>, FrameError> {
+        if let Some(step) = self.pass_over(input, see) {
             return Ok(step);
         }
         let Some((header, rest)) = input.split_at_checked(HEADER_BYTES) else {
@@ -83,7 +95,7 @@ impl Frames {
         if !(self.keep)(tag) {
             self.passing = Some(Passing { tag, left_bytes: body_bytes, frame_bytes, given: false });
             *input = rest;
-            return Ok(self.pass_over(input).unwrap_or(Step::NeedMore));
+            return Ok(self.pass_over(input, see).unwrap_or(Step::NeedMore));
         }
         let kept_bytes = body_bytes.min(BODY_BYTES_MAX);
         let Some((body, rest)) = rest.split_at_checked(kept_bytes) else {
@@ -98,9 +110,12 @@ impl Frames {
     }
 
     /// Goes on passing over a message; `None` when none is being passed over and a header comes next.
-    fn pass_over<'a>(&mut self, input: &mut &'a [u8]) -> Option<Step<'a>> {
+    fn pass_over<'a>(&mut self, input: &mut &'a [u8], see: &mut impl FnMut(u8, &[u8])) -> Option<Step<'a>> {
         let passing = self.passing.as_mut()?;
         let taken = passing.left_bytes.min(input.len());
+        if !passing.given {
+            see(passing.tag, &input[..taken]);
+        }
         *input = &input[taken..];
         passing.left_bytes -= taken;
         if passing.left_bytes > 0 {

@@ -86,6 +86,7 @@ mod tests {
             statements: 1,
             tag: CommandTag::parse(tag).unwrap(),
             error: error.map(|body| ServerError::parse(body).unwrap()),
+            same_rows: None,
             status: TransactionStatus::Idle,
         };
         Ending::Answered { reply, late }

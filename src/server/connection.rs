@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::reply::{Expected, PartOfReply, ReplySummary};
 use crate::net::Stream;
 use crate::pgwire::backend::{Authentication, CancelKey, CommandTag, ServerError, TransactionStatus, parameter_status};
+use crate::pgwire::digest::{KnownDigest, RowsDigest};
 use crate::pgwire::frames::{Frames, Step};
 use crate::pgwire::frontend;
 
@@ -34,6 +35,8 @@ pub struct Connection {
     inbox: Inbox,
     frames: Frames,
     reply: PartOfReply,
+    /// The rows of the reply, where they are compared.
+    rows: Option<Box<RowsDigest>>,
     status: TransactionStatus,
     /// No Sync has followed the messages that were answered last.
     is_unsynced: bool,
@@ -74,6 +77,7 @@ impl Connection {
             inbox: Inbox::default(),
             frames: Frames::new(is_kept),
             reply: PartOfReply::default(),
+            rows: None,
             status: TransactionStatus::Idle,
             is_unsynced: false,
             key: None,
@@ -109,6 +113,12 @@ impl Connection {
     /// Says what the reply to what was written will be, where it is not one ReadyForQuery.
     pub fn expect(&mut self, expected: Expected) {
         self.reply.expected = expected;
+    }
+
+    /// Compares the rows of the reply to what was written with those of a digest.
+    pub fn compare_rows(&mut self, known: KnownDigest) {
+        **self.rows.get_or_insert_default() = RowsDigest::default();
+        self.reply.known_rows = Some(known);
     }
 
     /// Hands the first bytes of what was written to the socket and gives the moment at which it took them. The rest
@@ -268,9 +278,20 @@ impl Connection {
             self.reply.first_at.get_or_insert(self.inbox.read_at);
         }
         while turn.is_none() && !self.reply.is_whole() {
-            match self.frames.next(&mut input).map_err(ConnectError::protocol)? {
+            let mut compared = self.rows.as_mut().filter(|_| self.reply.known_rows.is_some());
+            let mut see = |tag, part: &[u8]| {
+                if let Some(rows) = compared.as_mut().filter(|_| tag == b'D') {
+                    rows.update(part);
+                }
+            };
+            match self.frames.next_seeing(&mut input, &mut see).map_err(ConnectError::protocol)? {
                 Step::NeedMore => break,
-                Step::PassedOver { tag, frame_bytes } => self.reply.pass_over(tag, frame_bytes),
+                Step::PassedOver { tag, frame_bytes } => {
+                    if let Some(rows) = compared.filter(|_| tag == b'D') {
+                        rows.end_row();
+                    }
+                    self.reply.pass_over(tag, frame_bytes);
+                }
                 Step::Message { tag: b'Z', body, .. } => {
                     self.status = TransactionStatus::parse(body).ok_or_else(|| bad_body(b'Z'))?;
                     self.reply.ready();
@@ -304,7 +325,8 @@ impl Connection {
         let reply = std::mem::take(&mut self.reply);
         self.is_unsynced = reply.expected.ends > 0 || reply.expected.readies == 0;
         self.reply.passes_over = reply.passes_over;
-        reply.finish(self.inbox.read_at, self.status)
+        let same_rows = reply.known_rows.and_then(|known| Some(self.rows.as_ref()?.is(known)));
+        reply.finish(self.inbox.read_at, same_rows, self.status)
     }
 
     /// Takes what a server may say to an idle session; anything else is out of place.

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use crate::pgwire::backend::{CommandTag, ServerError, TransactionStatus};
+use crate::pgwire::digest::KnownDigest;
 
 /// The reply to one request: everything up to its last ReadyForQuery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct ReplySummary {
     pub tag: CommandTag,
     /// The first error.
     pub error: Option<ServerError>,
+    /// Whether the rows are those that they were compared with; none where they were not.
+    pub same_rows: Option<bool>,
     /// The transaction that the session is in now.
     pub status: TransactionStatus,
 }
@@ -44,6 +47,8 @@ impl Default for Expected {
 #[derive(Debug, Default)]
 pub(super) struct PartOfReply {
     pub(super) expected: Expected,
+    /// The digest that the rows are compared with.
+    pub(super) known_rows: Option<KnownDigest>,
     pub(super) readies: u32,
     /// Ends of messages since the last ReadyForQuery.
     ends: u32,
@@ -106,7 +111,7 @@ impl PartOfReply {
         self.readies >= readies && (self.ends >= ends || self.passes_over)
     }
 
-    pub(super) fn finish(self, done_at: Instant, status: TransactionStatus) -> ReplySummary {
+    pub(super) fn finish(self, done_at: Instant, same_rows: Option<bool>, status: TransactionStatus) -> ReplySummary {
         ReplySummary {
             first_at: self.first_at.unwrap_or(done_at),
             done_at,
@@ -115,6 +120,7 @@ impl PartOfReply {
             statements: self.statements,
             tag: self.tag.unwrap_or(CommandTag::NONE),
             error: self.error,
+            same_rows,
             status,
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn rows_of(reply: &ReplySummary) -> u64 {
 
 fn of_rows(facts: &RequestFacts, reply: &ReplySummary) -> ResultCheck {
     match facts.captured.rows {
-        Some(rows) if rows == rows_of(reply) => ResultCheck::Same,
+        Some(rows) if rows == rows_of(reply) && reply.same_rows != Some(false) => ResultCheck::Same,
         Some(_) => ResultCheck::Differs,
         None => ResultCheck::Unknown,
     }
@@ -79,12 +79,13 @@ mod tests {
             statements: 1,
             tag: CommandTag::parse(format!("{tag}\0").as_bytes()).unwrap(),
             error,
+            same_rows: None,
             status: TransactionStatus::Idle,
         }
     }
 
-    const FAILED: Captured = Captured { total_us: 0, sqlstate: Some(SqlState::SYNTAX_ERROR), rows: None };
-    const KNOWN: Captured = Captured { total_us: 0, sqlstate: None, rows: Some(3) };
+    const FAILED: Captured = Captured { total_us: 0, sqlstate: Some(SqlState::SYNTAX_ERROR), rows: None, digest: None };
+    const KNOWN: Captured = Captured { total_us: 0, sqlstate: None, rows: Some(3), digest: None };
 
     #[test]
     fn an_error_is_expected_only_where_the_capture_had_the_same() {
@@ -115,6 +116,8 @@ mod tests {
     fn rows_are_compared_where_the_capture_knows_them() {
         assert_eq!(of_reply(&facts(KNOWN, false), &reply("UPDATE 3", None), true).1, ResultCheck::Same);
         assert_eq!(of_reply(&facts(KNOWN, false), &reply("INSERT 0 4", None), true).1, ResultCheck::Differs);
+        let other = ReplySummary { same_rows: Some(false), ..reply("SELECT 3", None) };
+        assert_eq!(of_reply(&facts(KNOWN, false), &other, true).1, ResultCheck::Differs, "as many, but others");
         let unknown = facts(Captured::default(), false);
         assert_eq!(of_reply(&unknown, &reply("SELECT 4", None), true).1, ResultCheck::Unknown);
     }

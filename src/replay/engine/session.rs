@@ -175,7 +175,10 @@ impl SessionTask {
             return Ok(false);
         };
         match prepared.write(&request, connection.out()) {
-            Ok(expected) => connection.expect(expected),
+            Ok(expected) => {
+                connection.expect(expected);
+                facts.captured.digest.into_iter().for_each(|known| connection.compare_rows(known));
+            }
             Err(error) => {
                 self.offer();
                 sample.message = Some(error.to_string().into());

@@ -15,9 +15,42 @@ pub(super) struct Deeds {
     /// One for each statement.
     pub deeds: Vec<Deed>,
     pub changes_session: bool,
+    /// On the same data it gives the same rows again: no function in it tells the time or makes something new.
+    pub repeats: bool,
     /// It waits for data of the client, which only a wire capture has.
     pub copies_from_client: bool,
 }
+
+/// Words that give something else each time.
+const CHANGING: [&str; 27] = [
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+    "clock_timestamp",
+    "statement_timestamp",
+    "transaction_timestamp",
+    "timeofday",
+    "age",
+    "random",
+    "random_normal",
+    "setseed",
+    "gen_random_uuid",
+    "uuid_generate_v4",
+    "uuidv4",
+    "uuidv7",
+    "pg_backend_pid",
+    "txid_current",
+    "pg_current_xact_id",
+    "version",
+    "xmin",
+    "xmax",
+    "ctid",
+    "explain",
+    "show",
+];
 
 impl Deeds {
     fn of(text: &[u8], class: StatementClass) -> Self {
@@ -29,6 +62,7 @@ impl Deeds {
                 _ => parts.iter().map(|part| deed(part, sql::classify(part))).collect(),
             },
             changes_session: parts.iter().any(|part| sql::session_effect(part).is_some()),
+            repeats: !sql::tokens(&readable).any(|token| token.is_any_word(&CHANGING)),
             copies_from_client: parts.iter().any(|part| sql::copies_from_client(part)),
         }
     }
@@ -96,6 +130,12 @@ mod tests {
         let deeds = deeds("BEGIN; UPDATE t SET a = 1; SELECT 1; COMMIT");
         assert_eq!(deeds.deeds.len(), 4);
         assert_eq!(deeds.deeds[1..3], [Deed::Write, Deed::Read]);
+    }
+
+    #[test]
+    fn what_tells_the_time_is_not_to_give_the_same_again() {
+        assert!(deeds("SELECT a FROM t WHERE b = 'now'").repeats);
+        assert!(!deeds("SELECT a, NOW() FROM t").repeats);
     }
 
     #[test]

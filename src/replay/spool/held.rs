@@ -6,8 +6,9 @@
 use super::entries::Mark;
 use super::request::{Captured, RequestFacts};
 use super::sending::Sending;
+use crate::pgwire::digest::KnownDigest;
 use crate::words::sqlstate::SqlState;
-use crate::workload::record::{Request, Sent};
+use crate::workload::record::{Outcome, Request, Sent};
 
 /// A request whose session has not gone on yet.
 #[derive(Debug)]
@@ -36,7 +37,15 @@ impl Held {
             total_us: results.iter().filter_map(|result| result.total_us).sum(),
             sqlstate: results.iter().find_map(|result| result.sqlstate),
             rows: if let [only] = &results[..] { only.rows } else { None },
+            digest: if let [only] = &results[..] { self.digest_of(only) } else { None },
         }
+    }
+
+    /// The digest of rows that another execution should give, too.
+    fn digest_of(&self, only: &Outcome) -> Option<KnownDigest> {
+        let repeats = self.sending.executed.iter().all(|statement| statement.does.repeats);
+        let is_copy = only.command_tag.as_ref().is_some_and(|tag| tag.starts_with("COPY"));
+        only.digest.as_deref().filter(|_| repeats && !is_copy && only.rows.is_some()).and_then(KnownDigest::parse)
     }
 
     /// Whether this data is its own.

@@ -6,6 +6,7 @@
 use super::bytes::{Take, put_bytes, put_int};
 use super::lists::List;
 use super::messages::MessageSequence;
+use crate::pgwire::digest::KnownDigest;
 use crate::words::class::SampleClass;
 use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
@@ -55,6 +56,8 @@ pub struct Captured {
     pub sqlstate: Option<SqlState>,
     /// Rows of its statement; unknown where it has several.
     pub rows: Option<u64>,
+    /// Of the rows, where the same statement gives the same rows again.
+    pub digest: Option<KnownDigest>,
 }
 
 /// What is sent.
@@ -173,6 +176,8 @@ mod flag {
     pub const HAS_TENANT: u64 = 16;
     pub const HAS_SQLSTATE: u64 = 32;
     pub const HAS_ROWS: u64 = 64;
+    pub const HAS_DIGEST: u64 = 128;
+    pub const ORDER_COUNTS: u64 = 256;
 }
 
 impl<'a> SpoolRequest<'a> {
@@ -205,13 +210,18 @@ impl<'a> SpoolRequest<'a> {
             true => Some(take.int()?),
             false => None,
         };
+        let order_counts = has(flag::ORDER_COUNTS);
+        let digest = match has(flag::HAS_DIGEST) {
+            true => Some(KnownDigest { order_counts, value: u128::from_le_bytes(take.array()?) }),
+            false => None,
+        };
         let body = Body::take(&mut take)?;
         let part = TransactionPart {
             inside: has(flag::INSIDE),
             stays_open: has(flag::STAYS_OPEN),
             commits: has(flag::COMMITS),
         };
-        let captured = Captured { total_us, sqlstate, rows };
+        let captured = Captured { total_us, sqlstate, rows, digest };
         let changes_session = has(flag::CHANGES_SESSION);
         let facts = RequestFacts { t_us, event, tenant, class, part, changes_session, fingerprint, captured };
         Some(Self { facts, body })
@@ -230,6 +240,8 @@ impl RequestFacts {
             (facts.tenant.is_some(), flag::HAS_TENANT),
             (facts.captured.sqlstate.is_some(), flag::HAS_SQLSTATE),
             (facts.captured.rows.is_some(), flag::HAS_ROWS),
+            (facts.captured.digest.is_some(), flag::HAS_DIGEST),
+            (facts.captured.digest.is_some_and(|digest| digest.order_counts), flag::ORDER_COUNTS),
         ];
         put_int(out, bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
         put_int(out, facts.t_us);
@@ -245,6 +257,9 @@ impl RequestFacts {
         }
         if let Some(rows) = facts.captured.rows {
             put_int(out, rows);
+        }
+        if let Some(digest) = facts.captured.digest {
+            out.extend_from_slice(&digest.value.to_le_bytes());
         }
     }
 }
@@ -298,7 +313,10 @@ mod tests {
                 part: TransactionPart { inside: bits[0], stays_open: bits[1], commits: bits[2] },
                 changes_session: bits[3],
                 fingerprint: Fingerprint(fingerprint),
-                captured: Captured { total_us, rows, sqlstate: failed.then_some(SqlState::SYNTAX_ERROR) },
+                captured: Captured {
+                    total_us, rows, sqlstate: failed.then_some(SqlState::SYNTAX_ERROR),
+                    digest: bits[0].then_some(KnownDigest { order_counts: bits[1], value: u128::from(event) << 64 }),
+                },
             };
             let request = SpoolRequest { facts, body };
             let mut record = Vec::new();
