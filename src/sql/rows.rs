@@ -103,6 +103,8 @@ impl Reading<'_> {
     fn conditions(&self, named: &Named, mut is_alone: bool) -> (Vec<(String, Operand)>, bool) {
         let mut columns = Vec::new();
         let (mut depth, mut in_where, mut begins) = (0_usize, false, false);
+        // A column that the statement sets is no mark of the row: it has another value afterwards.
+        let (mut in_set, mut set) = (false, Vec::new());
         for at in named.end..self.words.len() {
             let token = self.words[at];
             if depth == 0 {
@@ -116,9 +118,15 @@ impl Reading<'_> {
                     return (columns, true);
                 }
                 if begins && columns.len() < COLUMNS_MAX {
-                    columns.extend(self.comparison(at, &named.call, is_alone));
+                    let found = self.comparison(at, &named.call, is_alone);
+                    columns.extend(found.filter(|(column, _)| !set.contains(column)));
                 }
-                is_alone &= in_where || !(token.is_symbol(",") || token.is_any_word(&["join", "from", "using"]));
+                in_set = token.is_word("set") || (in_set && !token.is_any_word(&["where", "from", "returning"]));
+                if in_set && (token.is_word("set") || token.is_symbol(",")) && self.is_symbol(at + 2, "=") {
+                    set.extend(self.identifier(at + 1));
+                }
+                is_alone &=
+                    in_where || in_set || !(token.is_symbol(",") || token.is_any_word(&["join", "from", "using"]));
                 in_where = token.is_word("where") || (in_where && !token.is_any_word(&BEHIND_WHERE));
                 begins = in_where && token.is_any_word(&["where", "and"]);
             }
@@ -311,6 +319,8 @@ mod tests {
         assert_eq!(told("UPDATE ONLY s.t AS a SET b = 1 WHERE a.id = 7 AND c = 'x' RETURNING d"), ["Write t id=7 c=x"]);
         assert_eq!(told("delete from t where 5 = id and b > 3 and c between 1 and 2"), ["Write t id=5"]);
         assert_eq!(told("UPDATE t SET a = 1"), [""; 0]);
+        let optimistic = "UPDATE t SET b = f(1, c), version = 2 WHERE id = 5 AND version = 1";
+        assert_eq!(told(optimistic), ["Write t id=5"], "the version is another one afterwards");
     }
 
     #[test]

@@ -163,7 +163,14 @@ impl SessionTask {
         let facts = next.facts;
         let context = Rc::clone(&self.context);
         let order_wait_us = match &mut self.order {
-            Some(order) => order.wait(facts.event, &context, stop).await?,
+            Some(order) => tokio::select! {
+                biased;
+                waited = order.wait(facts.event, &context, stop) => waited?,
+                () = self.link.wait_lost() => {
+                    self.skip_rest_of_block();
+                    return Ok(false);
+                }
+            },
             None => 0,
         };
         if stop.is_requested() {

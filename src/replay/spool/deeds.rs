@@ -21,14 +21,9 @@ pub(super) struct Deeds {
     pub copies_from_client: bool,
 }
 
-/// Words that give something else each time.
-const CHANGING: [&str; 27] = [
+/// Functions that give something else each time.
+const CHANGING_FUNCTIONS: [&str; 24] = [
     "now",
-    "current_timestamp",
-    "current_date",
-    "current_time",
-    "localtime",
-    "localtimestamp",
     "clock_timestamp",
     "statement_timestamp",
     "transaction_timestamp",
@@ -36,21 +31,54 @@ const CHANGING: [&str; 27] = [
     "age",
     "random",
     "random_normal",
-    "setseed",
     "gen_random_uuid",
+    "gen_random_bytes",
+    "uuid_generate_v1",
     "uuid_generate_v4",
     "uuidv4",
     "uuidv7",
+    "nextval",
+    "currval",
+    "lastval",
+    "setval",
     "pg_backend_pid",
     "txid_current",
     "pg_current_xact_id",
+    "pg_current_wal_lsn",
     "version",
+    "current_setting",
+];
+
+/// Words that do so by themselves, or name what another text tells.
+const CHANGING_WORDS: [&str; 12] = [
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
     "xmin",
     "xmax",
     "ctid",
+    "fetch",
+    "execute",
     "explain",
     "show",
 ];
+
+/// Whether the text should give the same rows again on the same data. What INSERT returns may be new each time.
+fn repeats(text: &str) -> bool {
+    let mut inserts = false;
+    let mut tokens = sql::tokens(text).peekable();
+    while let Some(token) = tokens.next() {
+        let is_call = tokens.peek().is_some_and(|next| next.is_symbol("("));
+        inserts |= token.is_word("insert");
+        let changes = (is_call && token.is_any_word(&CHANGING_FUNCTIONS)) || token.is_any_word(&CHANGING_WORDS);
+        if changes || (inserts && token.is_word("returning")) {
+            return false;
+        }
+    }
+    true
+}
 
 impl Deeds {
     fn of(text: &[u8], class: StatementClass) -> Self {
@@ -62,7 +90,7 @@ impl Deeds {
                 _ => parts.iter().map(|part| deed(part, sql::classify(part))).collect(),
             },
             changes_session: parts.iter().any(|part| sql::session_effect(part).is_some()),
-            repeats: !sql::tokens(&readable).any(|token| token.is_any_word(&CHANGING)),
+            repeats: repeats(&readable),
             copies_from_client: parts.iter().any(|part| sql::copies_from_client(part)),
         }
     }
@@ -136,6 +164,9 @@ mod tests {
     fn what_tells_the_time_is_not_to_give_the_same_again() {
         assert!(deeds("SELECT a FROM t WHERE b = 'now'").repeats);
         assert!(!deeds("SELECT a, NOW() FROM t").repeats);
+        assert!(deeds("SELECT age, version FROM t").repeats, "columns and not functions");
+        assert!(!deeds("INSERT INTO t (a) VALUES (1) RETURNING id").repeats);
+        assert!(deeds("UPDATE t SET a = 1 RETURNING a").repeats);
     }
 
     #[test]

@@ -33,8 +33,13 @@ impl Held {
     /// How the capture answered it.
     pub fn captured(&self) -> Captured {
         let results = &self.request.results;
+        let times_us = results.iter().filter_map(|result| result.total_us);
         Captured {
-            total_us: results.iter().filter_map(|result| result.total_us).sum(),
+            // The wire times each result from the sending of its request, a log each statement by itself.
+            total_us: match self.request.transaction {
+                Some(_) => times_us.max().unwrap_or_default(),
+                None => times_us.sum(),
+            },
             sqlstate: results.iter().find_map(|result| result.sqlstate),
             rows: if let [only] = &results[..] { only.rows } else { None },
             digest: if let [only] = &results[..] { self.digest_of(only) } else { None },

@@ -21,7 +21,7 @@ const COMMITS_MAX: usize = 4;
 /// Commits that one request waits for.
 const WAITS_MAX: usize = 8;
 
-/// Rows of one transaction that are followed.
+/// Rows of one transaction that are followed, and waits of its reads.
 const TOUCHES_MAX: usize = 1_024;
 
 /// A commit of another session.
@@ -99,8 +99,9 @@ impl CommitOrder {
         let transaction = self.open.entry(seen.number).or_default();
         for rows in seen.rows {
             if rows.access == RowAccess::Read {
-                let waits = self.touched.before(rows, seen.number).map(|wait| (seen.event, wait));
-                transaction.waits.extend(waits.take(WAITS_MAX));
+                let room = TOUCHES_MAX.saturating_sub(transaction.waits.len());
+                let waits = self.touched.before(rows, seen.number).into_iter().take(room);
+                transaction.waits.extend(waits.map(|wait| (seen.event, wait)));
             } else if transaction.writes.len() < TOUCHES_MAX {
                 transaction.writes.push((seen.event, rows.clone()));
             }
@@ -144,7 +145,7 @@ impl CommitOrder {
         let Some(Ended { transaction, event, commits, .. }) = self.ended.remove(&number) else { return Ok(()) };
         let Transaction { writes, mut waits } = transaction;
         for (at, rows) in &writes {
-            waits.extend(self.touched.before(rows, number).map(|wait| (*at, wait)).take(WAITS_MAX));
+            waits.extend(self.touched.before(rows, number).into_iter().map(|wait| (*at, wait)));
         }
         for (_, rows) in writes.iter().filter(|_| commits) {
             self.touched.commit(rows, Wait { number, event });
@@ -191,11 +192,15 @@ struct Commit {
 }
 
 impl Touched {
-    /// Commits of other sessions that touched these rows.
-    fn before(&self, rows: &Rows, number: u32) -> impl Iterator<Item = Wait> {
+    /// The last commits of other sessions that touched these rows, at most [`WAITS_MAX`].
+    fn before(&self, rows: &Rows, number: u32) -> Vec<Wait> {
         let commits_of = |key: &u64| self.young.get(key).or_else(|| self.old.get(key)).into_iter().flatten();
         let is_before = move |commit: &&Commit| commit.wait.number != number && commit.rows.conflicts_with(rows);
-        rows.keys().flat_map(commits_of).filter(is_before).map(|commit| commit.wait)
+        let mut waits: Vec<_> = rows.keys().flat_map(commits_of).filter(is_before).map(|commit| commit.wait).collect();
+        waits.sort_unstable_by_key(|wait| Reverse(wait.event));
+        waits.dedup();
+        waits.truncate(WAITS_MAX);
+        waits
     }
 
     fn commit(&mut self, rows: &Rows, wait: Wait) {
@@ -314,7 +319,7 @@ mod tests {
             touched.commit(&row(Write, id), Wait { number: 1, event: id });
         }
         assert!(touched.young.len() + touched.old.len() <= 2 * ROWS_MAX);
-        assert_eq!(touched.before(&row(Write, 0), 2).count(), 0);
-        assert_eq!(touched.before(&row(Write, 3 * ROWS_MAX as u64 - 1), 2).count(), 1);
+        assert_eq!(touched.before(&row(Write, 0), 2).len(), 0);
+        assert_eq!(touched.before(&row(Write, 3 * ROWS_MAX as u64 - 1), 2).len(), 1);
     }
 }

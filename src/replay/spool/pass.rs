@@ -229,7 +229,8 @@ impl Pass {
         let Some(sending) = sending::append(&request, &self.texts, &mut live.names, &mut body) else {
             return self.not_replayed(reason::UNREADABLE);
         };
-        let rows = self.waits.as_ref().map_or_else(Vec::new, |_| rows_of(&request, &self.texts));
+        let rows =
+            self.waits.as_ref().map_or_else(Vec::new, |_| rows_of(&request, &live.session.database, &self.texts));
         let mut held = Box::new(Held::new(request, event, tenant, body, sending));
         // Whether a COPY from the client is replayed is not known before its data comes.
         if held.sending.copies == 0 {

@@ -56,20 +56,21 @@ impl Rows {
     }
 }
 
-/// The rows that a request touches.
-pub(super) fn rows_of(request: &Request, texts: &Texts) -> Vec<Rows> {
+/// The rows that a request touches in its session's database.
+pub(super) fn rows_of(request: &Request, database: &str, texts: &Texts) -> Vec<Rows> {
     let mut all = Vec::new();
     for executed in request.sent.executions() {
         let Some(statement) = texts.get(executed.sql) else { continue };
-        all.extend(statement.touched_rows().iter().filter_map(|rows| with_values(rows, executed.parameters)));
+        all.extend(statement.touched_rows().iter().filter_map(|rows| with_values(rows, database, executed.parameters)));
     }
     all
 }
 
 /// None where a value is not known: then it cannot be said which rows they are.
-fn with_values(rows: &TouchedRows, parameters: &[Parameter]) -> Option<Rows> {
+fn with_values(rows: &TouchedRows, database: &str, parameters: &[Parameter]) -> Option<Rows> {
     let columns = rows.columns.iter().filter_map(|(column, operand)| {
-        Some((hash(&[rows.table.as_bytes(), column.as_bytes()]), hash(&[&value_of(operand, parameters)?])))
+        let place = hash(&[database.as_bytes(), rows.table.as_bytes(), column.as_bytes()]);
+        Some((place, hash(&[&value_of(operand, parameters)?])))
     });
     let columns: Vec<_> = columns.collect();
     (!columns.is_empty()).then(|| Rows::new(rows.access, &columns))
@@ -121,7 +122,7 @@ mod tests {
     use crate::sql;
 
     fn rows(text: &str, parameters: &[Parameter]) -> Vec<Rows> {
-        sql::touched_rows(text).iter().filter_map(|rows| with_values(rows, parameters)).collect()
+        sql::touched_rows(text).iter().filter_map(|rows| with_values(rows, "app", parameters)).collect()
     }
 
     #[test]
@@ -144,6 +145,13 @@ mod tests {
     fn a_value_that_is_not_known_shows_no_row() {
         assert!(rows("UPDATE t SET a = 1 WHERE id = $1", &[]).is_empty());
         assert!(rows("UPDATE t SET a = 1 WHERE id = $1", &[Parameter::Null]).is_empty());
+    }
+
+    #[test]
+    fn each_database_has_rows_of_its_own() {
+        let touched = sql::touched_rows("DELETE FROM t WHERE id = 1");
+        let [one, other] = ["app", "ent"].map(|database| with_values(&touched[0], database, &[]));
+        assert_ne!(one, other);
     }
 
     #[test]

@@ -73,12 +73,13 @@ fn take(record: &[u8]) -> Option<Waits> {
 #[derive(Debug)]
 pub struct SessionWaits {
     chain: ChainReader,
+    has_begun: bool,
     next: Option<Waits>,
 }
 
 impl SessionWaits {
     pub(super) fn new(file: Arc<File>, first_block: u64) -> Self {
-        Self { chain: ChainReader::new(file, first_block), next: Some((0, Vec::new())) }
+        Self { chain: ChainReader::new(file, first_block), has_begun: false, next: None }
     }
 
     /// The commits that the request with this number comes after. Requests are asked for in their order, each as often as
@@ -87,7 +88,8 @@ impl SessionWaits {
     /// # Errors
     /// The spool is damaged or its disk cannot be read.
     pub fn of(&mut self, event: u64) -> Result<&[Wait], SpoolError> {
-        while self.next.as_ref().is_some_and(|(next, _)| *next < event) {
+        while !self.has_begun || self.next.as_ref().is_some_and(|(next, _)| *next < event) {
+            self.has_begun = true;
             self.next = match self.chain.advance() {
                 Ok(true) => Some(take(self.chain.record()).ok_or(SpoolError::Damaged)?),
                 Ok(false) => None,
