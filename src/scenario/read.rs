@@ -11,7 +11,7 @@ use super::read_load;
 use super::read_staging;
 use super::read_upgrade;
 use super::resolved::{Clients, ObjectiveText, Order, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice};
-use super::section::{Problems, Section, text_of};
+use super::section::{Problems, Section, number_of, text_of};
 use super::tree::{Node, Origin, Table, Value};
 use crate::objective;
 
@@ -117,10 +117,8 @@ fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice {
 fn speed(section: &mut Section<'_>) -> Speed {
     let Some(node) = section.node("speed") else { return Speed::Factor(1.0) };
     let factor = match &node.value {
-        Value::Integer(number) => *number as f64,
-        Value::Float(number) => *number,
         Value::Text(text) if text == "max" => return Speed::Max,
-        _ => f64::NAN,
+        value => number_of(value),
     };
     if !FACTORS.contains(&factor) {
         let hint = "1.0 is the captured pace, 2.0 twice as fast; \"max\" is as fast as it goes";

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::read::FACTORS;
 use super::resolved::{LOAD_STAGES_MAX, LoadStage, WorkloadChoice};
-use super::section::{Problems, Section};
-use super::tree::{Node, Value};
+use super::section::{Problems, Section, number_of};
+use super::tree::Node;
 
 /// The stages; what is wrong goes to the problems.
 pub(super) fn stages(mut section: Section<'_>, workload: &WorkloadChoice, problems: &Problems) -> Vec<LoadStage> {
@@ -40,11 +40,7 @@ fn stage(path: &str, node: &Node, problems: &Problems) -> Option<LoadStage> {
 }
 
 fn target(section: &mut Section<'_>) -> Option<f64> {
-    let target = match section.node("target").map(|node| &node.value) {
-        Some(Value::Integer(number)) => *number as f64,
-        Some(Value::Float(number)) => *number,
-        _ => f64::NAN,
-    };
+    let target = section.node("target").map_or(f64::NAN, |node| number_of(&node.value));
     if FACTORS.contains(&target) {
         return Some(target);
     }

@@ -148,11 +148,7 @@ impl<'a> Section<'a> {
 
     /// A number between 0 and 1, both included.
     pub fn fraction(&mut self, key: &'static str) -> Option<f64> {
-        let number = match self.node(key)?.value {
-            Value::Integer(number) => number as f64,
-            Value::Float(number) => number,
-            _ => f64::NAN,
-        };
+        let number = number_of(&self.node(key)?.value);
         if !(0.0..=1.0).contains(&number) {
             self.problem_at(key, format!("{} must be a number between 0 and 1", self.path_of(key)), "");
             return None;
@@ -263,6 +259,15 @@ impl<'a> Section<'a> {
 
     fn wrong_type<T>(&self, key: &str, node: &Node, wanted: &str) -> Option<T> {
         wrong_type(self.problems, &self.path_of(key), node, wanted)
+    }
+}
+
+/// The number; none is NaN, which lies in no range.
+pub fn number_of(value: &Value) -> f64 {
+    match value {
+        Value::Integer(number) => *number as f64,
+        Value::Float(number) => *number,
+        _ => f64::NAN,
     }
 }
 

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use super::lex::{Token, TokenKind, tokens};
 use super::operand::{Operand, behind_casts, operand};
 use super::relations::{qualified_name, relations};
+use super::words::Words;
 
 /// INSERTs of one text that are looked at.
 const INSERTS_MAX: usize = 16;
@@ -85,7 +86,7 @@ pub fn column_value(text: &str, column: &ColumnName) -> Option<Operand> {
         .filter(|relation| column.is_of(relation.name.schema.as_deref(), &relation.name.name))
         .map(|relation| relation.alias.unwrap_or(relation.name.name))
         .collect();
-    Search { words: &words, column, calls }.find()
+    Search { words: Words(&words), column, calls }.find()
 }
 
 /// Whether a text can name the column at all, which most texts of other tables do not.
@@ -103,7 +104,7 @@ impl ColumnName {
 }
 
 struct Search<'a> {
-    words: &'a [Token<'a>],
+    words: Words<'a>,
     column: &'a ColumnName,
     /// What the text calls the table.
     calls: Vec<String>,
@@ -114,23 +115,23 @@ impl Search<'_> {
         if self.calls.is_empty() {
             return None;
         }
-        let mut inserts = (0..self.words.len()).filter(|at| self.words[*at].is_word("into")).take(INSERTS_MAX);
+        let mut inserts = (0..self.words.0.len()).filter(|at| self.words.0[*at].is_word("into")).take(INSERTS_MAX);
         inserts.find_map(|at| self.inserted(at)).or_else(|| self.compared_anywhere()).or_else(|| self.joined())
     }
 
     fn compared_anywhere(&self) -> Option<Operand> {
-        (0..self.words.len())
+        (0..self.words.0.len())
             .find_map(|at| self.compared(at).or_else(|| self.compared_backwards(at)).or_else(|| self.row(at)))
     }
 
     /// What is compared with a column of another table that has to equal the column: `ON a.column = b.other`.
     fn joined(&self) -> Option<Operand> {
-        let others = (0..self.words.len()).filter_map(|at| {
+        let others = (0..self.words.0.len()).filter_map(|at| {
             if let Some(end) = self.column_ref(at) {
-                return self.is_symbol(end, "=").then(|| self.qualified_ref(end + 1)).flatten();
+                return self.words.is_symbol(end, "=").then(|| self.qualified_ref(end + 1)).flatten();
             }
             let (call, name, end) = self.qualified_ref(at)?;
-            (self.is_symbol(end, "=") && self.column_ref(end + 1).is_some()).then_some((call, name, end))
+            (self.words.is_symbol(end, "=") && self.column_ref(end + 1).is_some()).then_some((call, name, end))
         });
         others.take(JOINS_MAX).find_map(|(table, name, _)| {
             let calls = vec![table.clone()];
@@ -141,30 +142,32 @@ impl Search<'_> {
 
     /// `table.column` as the text calls the table, and the place behind it.
     fn qualified_ref(&self, at: usize) -> Option<(String, String, usize)> {
-        let begins = at == 0 || !self.is_symbol(at - 1, ".");
-        let is_whole = self.is_symbol(at + 1, ".") && !self.is_symbol(at + 3, ".") && !self.is_symbol(at + 3, "(");
+        let begins = at == 0 || !self.words.is_symbol(at - 1, ".");
+        let is_whole = self.words.is_symbol(at + 1, ".")
+            && !self.words.is_symbol(at + 3, ".")
+            && !self.words.is_symbol(at + 3, "(");
         (begins && is_whole).then_some(())?;
-        Some((self.words.get(at)?.identifier()?, self.words.get(at + 2)?.identifier()?, at + 3))
+        Some((self.words.0.get(at)?.identifier()?, self.words.0.get(at + 2)?.identifier()?, at + 3))
     }
 
     /// `INTO table [AS alias] (columns) VALUES (values)`, or `SELECT values`.
     fn inserted(&self, into: usize) -> Option<Operand> {
-        let (name, mut at) = qualified_name(self.words, into + 1)?;
+        let (name, mut at) = qualified_name(self.words.0, into + 1)?;
         if !self.column.is_of(name.schema.as_deref(), &name.name) {
             return None;
         }
-        if self.is_word(at, &["as"]) {
+        if self.words.is_word(at, &["as"]) {
             at += 2;
         }
-        self.is_symbol(at, "(").then_some(())?;
+        self.words.is_symbol(at, "(").then_some(())?;
         let (place, close) = self.place_in_list(at + 1, |at| self.is_name(at, &self.column.column))?;
         at = close + 1;
-        if self.is_word(at, &["overriding"]) {
+        if self.words.is_word(at, &["overriding"]) {
             at += 3;
         }
         let first = match () {
-            () if self.is_word(at, &["values"]) && self.is_symbol(at + 1, "(") => at + 2,
-            () if self.is_word(at, &["select"]) => at + 1,
+            () if self.words.is_word(at, &["values"]) && self.words.is_symbol(at + 1, "(") => at + 2,
+            () if self.words.is_word(at, &["select"]) => at + 1,
             () => return None,
         };
         self.item(first, place)
@@ -175,35 +178,38 @@ impl Search<'_> {
         let end = self.column_ref(at)?;
         let (mut start, mut end) = self.with_cast_around(at, end);
         let mut enclosed = 0;
-        while enclosed < 4 && start > 0 && self.is_symbol(start - 1, "(") && self.is_symbol(end, ")") {
+        while enclosed < 4 && start > 0 && self.words.is_symbol(start - 1, "(") && self.words.is_symbol(end, ")") {
             (start, end, enclosed) = (start - 1, end + 1, enclosed + 1);
         }
         const BEFORE_CONDITION: [&str; 8] = ["where", "and", "or", "on", "not", "having", "when", "set"];
-        let is_argument =
-            enclosed > 0 && start > 0 && self.is_identifier(start - 1) && !self.is_word(start - 1, &BEFORE_CONDITION);
+        let is_argument = enclosed > 0
+            && start > 0
+            && self.words.is_identifier(start - 1)
+            && !self.words.is_word(start - 1, &BEFORE_CONDITION);
         if is_argument {
             return None;
         }
-        end = behind_casts(self.words, end);
-        if self.is_symbol(end, "=") {
-            if self.is_word(end + 1, &["any", "some"]) && self.is_symbol(end + 2, "(") {
-                let is_array = !self.is_word(end + 3, &["array"]);
-                return operand(self.words, end + 3).map(|(value, _)| Operand { is_array, ..value });
+        end = behind_casts(self.words.0, end);
+        if self.words.is_symbol(end, "=") {
+            if self.words.is_word(end + 1, &["any", "some"]) && self.words.is_symbol(end + 2, "(") {
+                let is_array = !self.words.is_word(end + 3, &["array"]);
+                return operand(self.words.0, end + 3).map(|(value, _)| Operand { is_array, ..value });
             }
             return self.whole(end + 1);
         }
-        if self.is_word(end, &["in"]) && self.is_symbol(end + 1, "(") {
+        if self.words.is_word(end, &["in"]) && self.words.is_symbol(end + 1, "(") {
             return self.whole(end + 2);
         }
         let words = ["is", "not", "distinct", "from"];
-        let is_not_distinct = words.iter().enumerate().all(|(ahead, word)| self.is_word(end + ahead, &[word]));
+        let is_not_distinct = words.iter().enumerate().all(|(ahead, word)| self.words.is_word(end + ahead, &[word]));
         if is_not_distinct { self.whole(end + 4) } else { None }
     }
 
     /// From where to where `CAST(column AS type)` goes around a reference to the column.
     fn with_cast_around(&self, start: usize, end: usize) -> (usize, usize) {
-        let begins = start >= 2 && self.is_symbol(start - 1, "(") && self.is_word(start - 2, &["cast"]);
-        let close = (end + 2..end + 8).find(|at| self.is_symbol(*at, ")")).filter(|_| self.is_word(end, &["as"]));
+        let begins = start >= 2 && self.words.is_symbol(start - 1, "(") && self.words.is_word(start - 2, &["cast"]);
+        let close =
+            (end + 2..end + 8).find(|at| self.words.is_symbol(*at, ")")).filter(|_| self.words.is_word(end, &["as"]));
         match close.filter(|_| begins) {
             Some(close) => (start - 2, close + 1),
             None => (start, end),
@@ -212,45 +218,45 @@ impl Search<'_> {
 
     /// `value = column`.
     fn compared_backwards(&self, at: usize) -> Option<Operand> {
-        let is_part = at > 0 && (self.words[at - 1].kind == TokenKind::Operator || self.is_symbol(at - 1, "."));
+        let is_part = at > 0 && (self.words.0[at - 1].kind == TokenKind::Operator || self.words.is_symbol(at - 1, "."));
         if is_part {
             return None;
         }
-        let (value, end) = operand(self.words, at)?;
-        self.is_symbol(end, "=").then_some(())?;
-        let behind = behind_casts(self.words, self.column_ref(end + 1)?);
-        (!self.is_operator(behind)).then_some(value)
+        let (value, end) = operand(self.words.0, at)?;
+        self.words.is_symbol(end, "=").then_some(())?;
+        let behind = behind_casts(self.words.0, self.column_ref(end + 1)?);
+        (!self.words.is_operator(behind)).then_some(value)
     }
 
     /// `(columns) = (values)`, `(columns) IN ((values), ...)`.
     fn row(&self, at: usize) -> Option<Operand> {
-        self.is_symbol(at, "(").then_some(())?;
+        self.words.is_symbol(at, "(").then_some(())?;
         let (place, close) = self.place_in_list(at + 1, |start| self.column_ref(start).is_some())?;
         let mut at = close + 1;
         at += match () {
-            () if self.is_symbol(at, "=") => 1 + usize::from(self.is_word(at + 1, &["row"])),
-            () if self.is_word(at, &["in"]) && self.is_symbol(at + 1, "(") => 2,
+            () if self.words.is_symbol(at, "=") => 1 + usize::from(self.words.is_word(at + 1, &["row"])),
+            () if self.words.is_word(at, &["in"]) && self.words.is_symbol(at + 1, "(") => 2,
             () => return None,
         };
-        self.is_symbol(at, "(").then_some(())?;
+        self.words.is_symbol(at, "(").then_some(())?;
         self.item(at + 1, place)
     }
 
     /// The value at `at`, unless it is but a part of an expression.
     fn whole(&self, at: usize) -> Option<Operand> {
-        let (value, end) = operand(self.words, at)?;
-        (!self.is_operator(end)).then_some(value)
+        let (value, end) = operand(self.words.0, at)?;
+        (!self.words.is_operator(end)).then_some(value)
     }
 
     /// Behind the column, if `at` begins a reference to it.
     fn column_ref(&self, at: usize) -> Option<usize> {
         let column = self.column.column.as_str();
-        let begins = self.is_identifier(at) && (at == 0 || !self.is_symbol(at - 1, "."));
+        let begins = self.words.is_identifier(at) && (at == 0 || !self.words.is_symbol(at - 1, "."));
         begins.then_some(())?;
-        if !self.is_symbol(at + 1, ".") {
-            return (self.is_name(at, column) && !self.is_symbol(at + 1, "(")).then_some(at + 1);
+        if !self.words.is_symbol(at + 1, ".") {
+            return (self.is_name(at, column) && !self.words.is_symbol(at + 1, "(")).then_some(at + 1);
         }
-        if !self.is_symbol(at + 3, ".") {
+        if !self.words.is_symbol(at + 3, ".") {
             let is_ours = self.is_name(at + 2, column) && self.calls.iter().any(|call| self.is_name(at, call));
             return is_ours.then_some(at + 3);
         }
@@ -267,15 +273,15 @@ impl Search<'_> {
             if place.is_none() && is_column(at) {
                 place = Some(index);
             }
-            self.is_identifier(at).then_some(())?;
+            self.words.is_identifier(at).then_some(())?;
             at += 1;
-            while self.is_symbol(at, ".") {
+            while self.words.is_symbol(at, ".") {
                 at += 2;
             }
-            if self.is_symbol(at, ")") {
+            if self.words.is_symbol(at, ")") {
                 return place.map(|place| (place, at));
             }
-            self.is_symbol(at, ",").then_some(())?;
+            self.words.is_symbol(at, ",").then_some(())?;
             at += 1;
         }
         None
@@ -284,11 +290,11 @@ impl Search<'_> {
     /// The value of an item of the list whose first item begins at `first`.
     fn item(&self, first: usize, place: usize) -> Option<Operand> {
         let (mut depth, mut index) = (0_usize, 0);
-        for at in first..self.words.len().min(first + LIST_TOKENS_MAX) {
+        for at in first..self.words.0.len().min(first + LIST_TOKENS_MAX) {
             if index == place {
                 return self.whole(at);
             }
-            let token = self.words[at];
+            let token = self.words.0[at];
             if token.is_symbol("(") || token.is_symbol("[") {
                 depth += 1;
             } else if token.is_symbol(")") || token.is_symbol("]") {
@@ -300,28 +306,12 @@ impl Search<'_> {
         None
     }
 
-    fn is_identifier(&self, at: usize) -> bool {
-        self.words.get(at).is_some_and(|token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedIdentifier))
-    }
-
     /// Whether the token at `at` is this identifier.
     fn is_name(&self, at: usize, name: &str) -> bool {
-        self.words.get(at).is_some_and(|token| match token.kind {
+        self.words.0.get(at).is_some_and(|token| match token.kind {
             TokenKind::Word => token.text.bytes().map(|byte| byte.to_ascii_lowercase()).eq(name.bytes()),
             _ => token.identifier().is_some_and(|identifier| identifier == name),
         })
-    }
-
-    fn is_symbol(&self, at: usize, symbol: &str) -> bool {
-        self.words.get(at).is_some_and(|token| token.is_symbol(symbol))
-    }
-
-    fn is_word(&self, at: usize, words: &[&str]) -> bool {
-        self.words.get(at).is_some_and(|token| token.is_any_word(words))
-    }
-
-    fn is_operator(&self, at: usize) -> bool {
-        self.words.get(at).is_some_and(|token| token.kind == TokenKind::Operator)
     }
 }
 

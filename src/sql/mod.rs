@@ -19,6 +19,7 @@ mod shape;
 mod split;
 mod tags;
 mod utility;
+mod words;
 
 pub use by_shape::ByShape;
 pub use classify::{classify, copies_from_client};

@@ -61,7 +61,7 @@ pub(super) fn relations(words: &[Token<'_>]) -> Vec<Relation> {
 }
 
 /// The alias behind a relation's name, with AS or without.
-fn alias(words: &[Token<'_>], end: usize) -> Option<String> {
+pub(super) fn alias(words: &[Token<'_>], end: usize) -> Option<String> {
     const NO_ALIAS: [&str; 38] = [
         "where",
         "set",
@@ -154,7 +154,7 @@ fn takes_from(before: &[Token<'_>]) -> bool {
 }
 
 /// The words that may stand between the keyword and the name.
-fn skip_noise(words: &[Token<'_>], mut at: usize) -> usize {
+pub(super) fn skip_noise(words: &[Token<'_>], mut at: usize) -> usize {
     const NOISE: [&str; 9] = ["only", "lateral", "table", "if", "not", "exists", "concurrently", "verbose", "analyze"];
     while words.get(at).is_some_and(|token| token.is_any_word(&NOISE)) {
         at += 1;

@@ -4,9 +4,10 @@
 //! conditions that are not `column = value`, joined by AND, are passed over, and an OR leaves nothing to go by. Must not
 //! know which columns exist.
 
-use super::lex::{Token, TokenKind, tokens};
+use super::lex::{Token, tokens};
 use super::operand::{Operand, behind_casts, operand};
-use super::relations::qualified_name;
+use super::relations::{alias, qualified_name, skip_noise};
+use super::words::Words;
 
 /// Tables of one text that are looked at, each row of an INSERT being one.
 const ROWS_MAX: usize = 16;
@@ -35,7 +36,7 @@ pub struct TouchedRows {
 /// The rows that a text touches, in the order in which it names their tables. Tables of which no row is shown are left out.
 pub fn touched_rows(text: &str) -> Vec<TouchedRows> {
     let words: Vec<Token<'_>> = tokens(text).without_comments().collect();
-    let reading = Reading { words: &words };
+    let reading = Reading { words: Words(&words) };
     let mut rows = Vec::new();
     for at in 0..words.len() {
         if rows.len() >= ROWS_MAX {
@@ -48,7 +49,7 @@ pub fn touched_rows(text: &str) -> Vec<TouchedRows> {
 }
 
 struct Reading<'a> {
-    words: &'a [Token<'a>],
+    words: Words<'a>,
 }
 
 /// A table where a statement names it.
@@ -63,37 +64,33 @@ struct Named {
 impl Reading<'_> {
     /// Takes in the table behind the token at `at`, if that is a word that a table follows.
     fn rows_named_behind(&self, at: usize, rows: &mut Vec<TouchedRows>) {
-        let previous_is = |words: &[&str]| at > 0 && self.is_word(at - 1, words);
+        let previous_is = |words: &[&str]| at > 0 && self.words.is_word(at - 1, words);
         let access = match () {
-            () if self.is_word(at, &["into"]) && previous_is(&["insert"]) => return self.inserted(at + 1, rows),
-            () if self.is_word(at, &["update"]) && !previous_is(&["for", "key", "on", "do"]) => RowAccess::Write,
-            () if self.is_word(at, &["from"]) && previous_is(&["delete"]) => RowAccess::Write,
-            () if self.is_word(at, &["from", "join"]) && !previous_is(&["distinct"]) => RowAccess::Read,
+            () if self.words.is_word(at, &["into"]) && previous_is(&["insert"]) => return self.inserted(at + 1, rows),
+            () if self.words.is_word(at, &["update"]) && !previous_is(&["for", "key", "on", "do"]) => RowAccess::Write,
+            () if self.words.is_word(at, &["from"]) && previous_is(&["delete"]) => RowAccess::Write,
+            () if self.words.is_word(at, &["from", "join"]) && !previous_is(&["distinct"]) => RowAccess::Read,
             () => return,
         };
         let Some(named) = self.named(at + 1) else { return };
-        let (columns, locks) = self.conditions(&named, !self.is_word(at, &["join"]));
+        let (columns, locks) = self.conditions(&named, !self.words.is_word(at, &["join"]));
         if !columns.is_empty() {
             let access = if locks { RowAccess::Write } else { access };
             rows.push(TouchedRows { table: named.table, access, columns });
         }
     }
 
-    fn named(&self, mut at: usize) -> Option<Named> {
-        if self.is_word(at, &["only"]) {
-            at += 1;
-        }
-        let (name, mut end) = qualified_name(self.words, at)?;
-        if self.is_symbol(end, "(") {
+    fn named(&self, at: usize) -> Option<Named> {
+        let (name, mut end) = qualified_name(self.words.0, skip_noise(self.words.0, at))?;
+        if self.words.is_symbol(end, "(") {
             return None;
         }
-        if self.is_symbol(end, "*") {
+        if self.words.is_symbol(end, "*") {
             end += 1;
         }
-        let is_as = self.is_word(end, &["as"]);
-        let alias = self.identifier(end + usize::from(is_as)).filter(|_| is_as || !self.is_word(end, &CLAUSES));
+        let alias = alias(self.words.0, end);
         if alias.is_some() {
-            end += 1 + usize::from(is_as);
+            end += 1 + usize::from(self.words.is_word(end, &["as"]));
         }
         Some(Named { call: alias.unwrap_or_else(|| name.name.clone()), table: name.name, end })
     }
@@ -105,8 +102,8 @@ impl Reading<'_> {
         let (mut depth, mut in_where, mut begins) = (0_usize, false, false);
         // A column that the statement sets is no mark of the row: it has another value afterwards.
         let (mut in_set, mut set) = (false, Vec::new());
-        for at in named.end..self.words.len() {
-            let token = self.words[at];
+        for at in named.end..self.words.0.len() {
+            let token = self.words.0[at];
             if depth == 0 {
                 if token.is_symbol(";") || token.is_symbol(")") {
                     break;
@@ -114,7 +111,7 @@ impl Reading<'_> {
                 if in_where && token.is_word("or") {
                     return (Vec::new(), false);
                 }
-                if token.is_word("for") && self.is_word(at + 1, &["update", "no", "share", "key"]) {
+                if token.is_word("for") && self.words.is_word(at + 1, &["update", "no", "share", "key"]) {
                     return (columns, true);
                 }
                 if begins && columns.len() < COLUMNS_MAX {
@@ -122,8 +119,8 @@ impl Reading<'_> {
                     columns.extend(found.filter(|(column, _)| !set.contains(column)));
                 }
                 in_set = token.is_word("set") || (in_set && !token.is_any_word(&["where", "from", "returning"]));
-                if in_set && (token.is_word("set") || token.is_symbol(",")) && self.is_symbol(at + 2, "=") {
-                    set.extend(self.identifier(at + 1));
+                if in_set && (token.is_word("set") || token.is_symbol(",")) && self.words.is_symbol(at + 2, "=") {
+                    set.extend(self.words.identifier(at + 1));
                 }
                 is_alone &=
                     in_where || in_set || !(token.is_symbol(",") || token.is_any_word(&["join", "from", "using"]));
@@ -142,59 +139,56 @@ impl Reading<'_> {
     /// `column = value` or `value = column`, and no more than that up to the next condition.
     fn comparison(&self, at: usize, call: &str, is_alone: bool) -> Option<(String, Operand)> {
         let forwards = self.column(at, call, is_alone).and_then(|(column, end)| {
-            let end = behind_casts(self.words, end);
-            self.is_symbol(end, "=").then_some(())?;
-            let (value, end) = operand(self.words, end + 1)?;
+            let end = behind_casts(self.words.0, end);
+            self.words.is_symbol(end, "=").then_some(())?;
+            let (value, end) = operand(self.words.0, end + 1)?;
             Some((column, value, end))
         });
         let (column, value, end) = forwards.or_else(|| {
-            let (value, end) = operand(self.words, at)?;
-            self.is_symbol(end, "=").then_some(())?;
+            let (value, end) = operand(self.words.0, at)?;
+            self.words.is_symbol(end, "=").then_some(())?;
             let (column, end) = self.column(end + 1, call, is_alone)?;
-            Some((column, value, behind_casts(self.words, end)))
+            Some((column, value, behind_casts(self.words.0, end)))
         })?;
-        let token = self.words.get(end);
+        let token = self.words.0.get(end);
         let is_whole = token.is_none_or(|token| {
-            token.is_any_word(&["and"])
-                || token.is_any_word(&BEHIND_WHERE)
-                || token.is_symbol(";")
-                || token.is_symbol(")")
+            token.is_word("and") || token.is_any_word(&BEHIND_WHERE) || token.is_symbol(";") || token.is_symbol(")")
         });
         (is_whole && !value.is_array).then_some((column, value))
     }
 
     /// `column`, where no other table can have it, or `call.column`; and the place behind it.
     fn column(&self, at: usize, call: &str, is_alone: bool) -> Option<(String, usize)> {
-        let first = self.identifier(at)?;
-        if !self.is_symbol(at + 1, ".") {
+        let first = self.words.identifier(at)?;
+        if !self.words.is_symbol(at + 1, ".") {
             return is_alone.then_some((first, at + 1));
         }
-        (first == call).then_some((self.identifier(at + 2)?, at + 3))
+        (first == call).then_some((self.words.identifier(at + 2)?, at + 3))
     }
 
     /// `INTO table [AS alias] (columns) VALUES (values), ...`
     fn inserted(&self, at: usize, rows: &mut Vec<TouchedRows>) {
-        let Some((name, mut at)) = qualified_name(self.words, at) else { return };
-        if self.is_word(at, &["as"]) {
+        let Some((name, mut at)) = qualified_name(self.words.0, at) else { return };
+        if self.words.is_word(at, &["as"]) {
             at += 2;
         }
-        if !self.is_symbol(at, "(") {
+        if !self.words.is_symbol(at, "(") {
             return;
         }
         let mut names = Vec::new();
         at += 1;
-        while let Some(column) = self.identifier(at) {
+        while let Some(column) = self.words.identifier(at) {
             names.push(column);
-            at += 1 + usize::from(self.is_symbol(at + 1, ","));
+            at += 1 + usize::from(self.words.is_symbol(at + 1, ","));
         }
         at += 1;
-        if self.is_word(at, &["overriding"]) {
+        if self.words.is_word(at, &["overriding"]) {
             at += 3;
         }
-        if !self.is_word(at, &["values"]) {
+        if !self.words.is_word(at, &["values"]) {
             return;
         }
-        while rows.len() < ROWS_MAX && self.is_symbol(at + 1, "(") {
+        while rows.len() < ROWS_MAX && self.words.is_symbol(at + 1, "(") {
             let (values, close) = self.items(at + 2);
             let given = names.iter().cloned().zip(values).filter_map(|(column, value)| Some((column, value?)));
             let columns: Vec<_> = given.take(COLUMNS_MAX).collect();
@@ -202,7 +196,7 @@ impl Reading<'_> {
                 rows.push(TouchedRows { table: name.name.clone(), access: RowAccess::Insert, columns });
             }
             at = close + 1;
-            if !self.is_symbol(at, ",") {
+            if !self.words.is_symbol(at, ",") {
                 break;
             }
         }
@@ -212,10 +206,10 @@ impl Reading<'_> {
     fn items(&self, mut at: usize) -> (Vec<Option<Operand>>, usize) {
         let mut items = Vec::new();
         let (mut depth, mut first) = (0_usize, at);
-        while let Some(token) = self.words.get(at) {
+        while let Some(token) = self.words.0.get(at) {
             let closes = depth == 0 && token.is_symbol(")");
             if closes || (depth == 0 && token.is_symbol(",")) {
-                let value = operand(self.words, first).filter(|(_, end)| *end == at).map(|(value, _)| value);
+                let value = operand(self.words.0, first).filter(|(_, end)| *end == at).map(|(value, _)| value);
                 items.push(value);
                 first = at + 1;
             }
@@ -230,19 +224,6 @@ impl Reading<'_> {
             at += 1;
         }
         (items, at)
-    }
-
-    fn identifier(&self, at: usize) -> Option<String> {
-        let token = self.words.get(at)?;
-        matches!(token.kind, TokenKind::Word | TokenKind::QuotedIdentifier).then(|| token.identifier()).flatten()
-    }
-
-    fn is_symbol(&self, at: usize, symbol: &str) -> bool {
-        self.words.get(at).is_some_and(|token| token.is_symbol(symbol))
-    }
-
-    fn is_word(&self, at: usize, words: &[&str]) -> bool {
-        self.words.get(at).is_some_and(|token| token.is_any_word(words))
     }
 }
 
@@ -261,37 +242,6 @@ const BEHIND_WHERE: [&str; 13] = [
     "except",
     "returning",
     "on",
-];
-
-/// Words behind a table that are no alias of it.
-const CLAUSES: [&str; 27] = [
-    "where",
-    "set",
-    "on",
-    "using",
-    "join",
-    "inner",
-    "left",
-    "right",
-    "full",
-    "cross",
-    "natural",
-    "group",
-    "order",
-    "having",
-    "limit",
-    "offset",
-    "fetch",
-    "union",
-    "intersect",
-    "except",
-    "for",
-    "window",
-    "values",
-    "select",
-    "default",
-    "returning",
-    "tablesample",
 ];
 
 #[cfg(test)]

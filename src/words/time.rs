@@ -34,6 +34,11 @@ impl RunClock {
     }
 }
 
+/// The wait before another try: `first`, doubled so many times, and `most` at most.
+pub fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
+    first.saturating_mul(1 << times.min(20)).min(most)
+}
+
 /// Reads a duration such as `500us`, `100ms`, `1.5s`, `2m` or `1h`.
 ///
 /// # Errors
@@ -77,6 +82,12 @@ pub fn format_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_doubles_up_to_its_limit() {
+        let doubled_ms = |times| doubled(Duration::from_millis(50), times, Duration::from_millis(300)).as_millis();
+        assert_eq!([0, 1, 2, 3, 4, u32::MAX].map(doubled_ms), [50, 100, 200, 300, 300, 300]);
+    }
 
     #[test]
     fn durations_are_read_in_every_unit() {

@@ -18,6 +18,7 @@ use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
 use crate::server::{ConnectError, Connection, Login, ReplySummary, connect};
 use crate::words::class::SampleClass;
 use crate::words::ids::Fingerprint;
+use crate::words::time::doubled;
 
 /// A connection that lasted shorter than this is opened again only after a wait, so that a server which ends every
 /// session at once is not asked without pause.
@@ -156,7 +157,7 @@ impl Link {
     fn wait_before_try(&mut self) -> Duration {
         let Some(doublings) = self.failed_tries.checked_sub(1) else { return Duration::ZERO };
         let clients = &self.context.clients;
-        let longest = clients.reconnect_first.saturating_mul(1 << doublings.min(20)).min(clients.reconnect_last);
+        let longest = doubled(clients.reconnect_first, doublings, clients.reconnect_last);
         longest.mul_f64(1.0 - clients.reconnect_jitter * chance(self.about, Chance::Reconnect, self.tries))
     }
 

@@ -68,11 +68,13 @@ pub(super) struct OrderPlace {
     waits: SessionWaits,
     number: u32,
     copy: u16,
+    /// The request that has waited: another try of it does not wait again.
+    settled: Option<u64>,
 }
 
 impl OrderPlace {
     pub fn new(order: Arc<CommitOrder>, waits: SessionWaits, number: u32, copy: u16) -> Self {
-        Self { order, waits, number, copy }
+        Self { order, waits, number, copy, settled: None }
     }
 
     /// The session's next request is this one; none when it is at its end.
@@ -83,11 +85,15 @@ impl OrderPlace {
         }
     }
 
-    /// Waits until the commits that the request comes after are over, and gives the microseconds that it took.
+    /// Waits until the commits that the request comes after are over, and gives the microseconds that it took; nothing for
+    /// another try of a request that has waited.
     ///
     /// # Errors
     /// The spool cannot be read.
     pub async fn wait(&mut self, event: u64, context: &Context, stop: &mut Stop) -> Result<u64, SpoolError> {
+        if self.settled == Some(event) {
+            return Ok(0);
+        }
         let (order, copy) = (&self.order, self.copy);
         let waits = self.waits.of(event)?;
         if waits.iter().all(|wait| order.is_over(*wait, copy)) {
@@ -107,6 +113,7 @@ impl OrderPlace {
             () = context.timer.until(Some(breaks_us)) => true,
         };
         context.book.waited_for_order(is_broken);
+        self.settled = Some(event);
         Ok(context.schedule.now_us().saturating_sub(started_us))
     }
 }

@@ -3,8 +3,6 @@
 //! Takes a try that is over and gives what its client waits for before the next, if it tries again. The try stands in
 //! for the request until then, so that the request ends exactly once whatever happens. Must not know connections.
 
-use std::time::Duration;
-
 use super::chance::{Chance, chance};
 use super::head::Next;
 use super::link::About;
@@ -13,6 +11,7 @@ use super::worker::Context;
 use crate::replay::spool::RequestFacts;
 use crate::samples::sample::{Outcome, Sample};
 use crate::scenario::resolved::{Retry, RetryOn};
+use crate::words::time::doubled;
 
 /// A request between two tries.
 #[derive(Debug)]
@@ -40,7 +39,8 @@ impl Context {
         again.then(|| {
             let about = About { session: tried.session, copy: tried.copy, database: tried.database };
             let occasion = tried.event << 8 | u64::from(tried.attempt);
-            let wait = longest_wait(retry, tried.attempt).mul_f64(chance(about, Chance::Retry, occasion));
+            let longest = doubled(retry.backoff, u32::from(tried.attempt.saturating_sub(1)), retry.backoff_max);
+            let wait = longest.mul_f64(chance(about, Chance::Retry, occasion));
             let not_before_us = tried.done_us.saturating_add(wait.as_micros() as u64);
             Retrying { tried: tried.clone(), not_before_us }
         })
@@ -60,23 +60,4 @@ fn is_worth_it(retry: &Retry, tried: &Sample, is_lost: bool) -> bool {
             RetryOn::Code(code) => tried.sqlstate == Some(*code),
             RetryOn::Class(class) => tried.sqlstate.is_some_and(|code| code.class().as_bytes() == class),
         })
-}
-
-/// The longest wait after this many tries: doubled with each, up to a limit.
-fn longest_wait(retry: &Retry, tries: u16) -> Duration {
-    let doublings = u32::from(tries.saturating_sub(1)).min(20);
-    retry.backoff.saturating_mul(1 << doublings).min(retry.backoff_max)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wait_doubles_up_to_its_limit() {
-        let retry =
-            Retry { backoff: Duration::from_millis(50), backoff_max: Duration::from_millis(300), ..Retry::NONE };
-        let waits_ms: Vec<u128> = (1..6).map(|tries| longest_wait(&retry, tries).as_millis()).collect();
-        assert_eq!(waits_ms, [50, 100, 200, 300, 300]);
-    }
 }

@@ -5,6 +5,7 @@
 
 use super::entries::Mark;
 use super::request::{Captured, RequestFacts};
+use super::rows::Rows;
 use super::sending::Sending;
 use crate::pgwire::digest::KnownDigest;
 use crate::words::sqlstate::SqlState;
@@ -20,6 +21,8 @@ pub(super) struct Held {
     pub body: Vec<u8>,
     pub sending: Sending,
     pub mark: Mark,
+    /// The rows that it touches, where the order matters.
+    pub rows: Vec<Rows>,
     /// None as long as it is not known whether it is replayed.
     pub facts: Option<RequestFacts>,
 }
@@ -27,7 +30,7 @@ pub(super) struct Held {
 impl Held {
     pub fn new(mut request: Request, event: u64, tenant: Option<u32>, body: Vec<u8>, sending: Sending) -> Self {
         request.sent = Sent::Messages(Vec::new());
-        Self { request, event, tenant, body, sending, mark: Mark::default(), facts: None }
+        Self { request, event, tenant, body, sending, mark: Mark::default(), rows: Vec::new(), facts: None }
     }
 
     /// How the capture answered it.

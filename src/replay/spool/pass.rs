@@ -49,7 +49,7 @@ struct LiveSession {
     /// What it had prepared when the capture began, until it is known to be executed by SQL.
     prepared: BTreeMap<String, Arc<Statement>>,
     names: Names,
-    held: Option<Box<Held>>,
+    held: Option<Held>,
     flow: Option<DataFlow>,
     /// Its last request ended without a Sync, so that the next one belongs to the same pipeline.
     is_parted: bool,
@@ -115,6 +115,8 @@ pub(super) struct Pass {
     last_t_us: u64,
     /// Reused for every record.
     record: Vec<u8>,
+    /// Reused for the body of every request: a session that sends the next has let the one before go.
+    body: Vec<u8>,
 }
 
 impl Pass {
@@ -134,6 +136,7 @@ impl Pass {
             opened: 0,
             last_t_us: 0,
             record: Vec::new(),
+            body: Vec::new(),
         }
     }
 
@@ -225,20 +228,17 @@ impl Pass {
         let tenant = request.tenant.and_then(|id| self.tenant_of.get(&id).copied());
         self.index.totals.requests += 1;
         let Some(live) = self.live.get_mut(&request.session) else { return self.not_replayed(reason::NO_SESSION) };
-        let mut body = Vec::new();
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
         let Some(sending) = sending::append(&request, &self.texts, &mut live.names, &mut body) else {
             return self.not_replayed(reason::UNREADABLE);
         };
-        let rows =
-            self.waits.as_ref().map_or_else(Vec::new, |_| rows_of(&request, &live.session.database, &self.texts));
-        let mut held = Box::new(Held::new(request, event, tenant, body, sending));
+        let orders = self.waits.is_some();
+        let rows = if orders { rows_of(&request, &live.session.database, &self.texts) } else { Vec::new() };
+        let mut held = Held { rows, ..Held::new(request, event, tenant, body, sending) };
         // Whether a COPY from the client is replayed is not known before its data comes.
         if held.sending.copies == 0 {
-            let facts = live.facts_of(&held);
-            held.facts = Some(facts);
-            if let Some(waits) = &mut self.waits {
-                waits.take(&Seen::of(live.session.number, &facts, &rows), &mut self.blocks)?;
-            }
+            held.facts = Some(take_in(live, &held, self.waits.as_mut(), &mut self.blocks)?);
         }
         live.held = Some(held);
         Ok(())
@@ -250,7 +250,7 @@ impl Pass {
         if let Some(held) = live.held.take_if(|held| held.awaits_data(copy.sequence)) {
             live.flow = Some(DataFlow { sequence: copy.sequence, is_open: false });
             let mark = Mark { brings_data: true, ..held.mark };
-            self.write_request(&Held { mark, ..*held })?;
+            self.write_request(Held { mark, ..held })?;
         }
         let Some(live) = self.live.get_mut(&copy.session) else { return Ok(()) };
         let Some(flow) = live.flow.as_mut().filter(|flow| flow.sequence == copy.sequence) else { return Ok(()) };
@@ -274,14 +274,17 @@ impl Pass {
         }
         match live.held.take() {
             Some(held) if held.sending.copies > 0 => self.not_replayed(reason::COPY_FROM_CLIENT),
-            Some(held) => self.write_request(&held),
+            Some(held) => self.write_request(held),
             None => Ok(()),
         }
     }
 
-    fn write_request(&mut self, held: &Held) -> io::Result<()> {
+    fn write_request(&mut self, held: Held) -> io::Result<()> {
         let Some(live) = self.live.get_mut(&held.request.session) else { return Ok(()) };
-        let facts = held.facts.unwrap_or_else(|| live.facts_of(held));
+        let facts = match held.facts {
+            Some(facts) => facts,
+            None => take_in(live, &held, self.waits.as_mut(), &mut self.blocks)?,
+        };
         self.record.clear();
         held.mark.put(&mut self.record);
         facts.put(&mut self.record);
@@ -290,12 +293,13 @@ impl Pass {
         live.session.requests += 1;
         live.session.tenant = live.session.tenant.or(held.tenant);
         count_tenant(&mut self.index, held.tenant.map(|tenant| (tenant, live.session.database.as_str())));
-        let captured = held.captured();
-        let told_by = held.sending.told_by(captured.sqlstate.is_some());
+        let sqlstate = facts.captured.sqlstate;
+        let told_by = held.sending.told_by(sqlstate.is_some());
         for (at, statement) in held.sending.executed.iter().enumerate() {
-            self.note_statement(statement, captured.sqlstate.filter(|_| Some(at) == told_by));
+            self.note_statement(statement, sqlstate.filter(|_| Some(at) == told_by));
         }
-        self.note_time(held.request.t_us)
+        self.body = held.body;
+        self.note_time(facts.t_us)
     }
 
     fn note_time(&mut self, t_us: u64) -> io::Result<()> {
@@ -337,6 +341,20 @@ impl Pass {
         *self.index.totals.not_replayed.entry(reason.to_owned()).or_default() += 1;
         Ok(())
     }
+}
+
+/// The facts of a request that is replayed, which takes its place in its session's transactions and in the order.
+fn take_in(
+    live: &mut LiveSession,
+    held: &Held,
+    waits: Option<&mut WaitsWriter>,
+    blocks: &mut BlockFile,
+) -> io::Result<RequestFacts> {
+    let facts = live.facts_of(held);
+    if let Some(waits) = waits {
+        waits.take(&Seen::of(live.session.number, &facts, &held.rows), blocks)?;
+    }
+    Ok(facts)
 }
 
 fn count_tenant(index: &mut Index, tenant_and_database: Option<(u32, &str)>) {

@@ -101,8 +101,40 @@ impl SessionWaits {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::{DatabaseNames, Spool};
     use super::*;
+
+    #[test]
+    fn a_commit_behind_a_copy_in_one_text_is_waited_for() {
+        let inline = |sql: &str| {
+            serde_json::json!({"text": sql, "fingerprint": crate::sql::fingerprint(sql),
+                "class": crate::sql::classify(sql)})
+        };
+        let request = |t_us: u64, session: u32, sequence: u64, sql: &str| {
+            serde_json::json!({"kind": "request", "t_us": t_us, "session": session, "sequence": sequence,
+                "simple": {"sql": inline(sql)}, "results": [{"total_us": 1}]})
+        };
+        let open = |session: u32| serde_json::json!({"kind": "open", "t_us": 0, "session": session, "database": "app", "user": "u"});
+        let spool = Spool::from_lines(
+            &[
+                open(1),
+                open(2),
+                request(10, 1, 0, "BEGIN"),
+                request(20, 1, 1, "UPDATE t SET a = 1 WHERE id = 5"),
+                request(30, 1, 2, "COPY u FROM STDIN; COMMIT"),
+                serde_json::json!({"kind": "copy", "t_us": 31, "session": 1, "sequence": 2, "from_client": true,
+                    "base64": "MQo=", "ended": "done"}),
+                request(50, 2, 0, "SELECT a FROM t WHERE id = 5"),
+                serde_json::json!({"kind": "end", "sessions": 2, "requests": 4, "tenants": 0, "span_us": 60}),
+            ],
+            DatabaseNames::new(),
+        );
+        let reader = spool.sessions().iter().find(|session| session.session == 2).unwrap();
+        let mut waits = spool.waits(reader);
+        assert_eq!(waits.of(3).unwrap(), [Wait { number: 0, event: 2 }]);
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {

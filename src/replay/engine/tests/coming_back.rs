@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stand_in::{Deed, StandIn};
-use super::story::{CLIENTS, Story, endpoint};
+use super::story::{CLIENTS, Story};
 use crate::samples::sample::Outcome::{Failed, Ok, Skipped};
 use crate::scenario::resolved::{Clients, Reconnect};
 
@@ -55,18 +55,12 @@ async fn a_session_without_further_requests_does_not_come_back() {
 #[tokio::test]
 async fn a_session_that_has_not_learned_of_a_switch_comes_back_to_the_old_server() {
     let (old, new) = (dying("SELECT 'last'"), StandIn::new(|_, _| Deed::Answer));
-    let place = endpoint(old.target());
     let story = Story::new(Clients { endpoint_lag: Duration::from_secs(3_600), ..CLIENTS })
         .session(1)
         .query(0, 1, "SELECT 'first'")
         .query(1_000, 1, "SELECT 'last'")
         .query(1_001, 1, "SELECT 3");
-    let switched = async {
-        old.until_heard("SELECT 'first'").await;
-        place.switch(new.target(), "new");
-        std::future::pending().await
-    };
-    let replayed = story.replay_at(&place, switched).await;
+    let replayed = story.replay_through_switch(&old, &new, "SELECT 'first'").await;
     assert_eq!(replayed.outcomes(1), [Ok, Failed, Ok]);
     assert_eq!((old.heard(2), new.heard(1)), (vec!["SELECT 3".to_owned()], vec![]));
 }

@@ -1,10 +1,12 @@
 //! Transactions that touch the same rows, in the captured order of their commits or free of it.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::stand_in::{Deed, StandIn};
 use super::story::{CLIENTS, PATIENT, Replayed, Story, endpoint};
 use crate::samples::sample::Outcome::Ok;
+use crate::scenario::resolved::{Retry, RetryOn};
 use crate::timeline::What;
 
 const FIRST: &str = "UPDATE t SET a = 1 WHERE id = 5";
@@ -64,6 +66,22 @@ async fn a_wait_that_cannot_end_is_broken_and_counted() {
     assert!(second.order_wait_us >= 50_000, "{second:?}");
     assert_eq!((replayed.outcomes(1), replayed.outcomes(2)), (vec![Ok], vec![Ok]));
     assert_eq!(replayed.report.order_waits(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_request_that_is_tried_again_does_not_wait_again() {
+    let fails = AtomicBool::new(true);
+    let server = StandIn::new(move |_, sql| match sql {
+        FIRST => Deed::AnswerAfter("SELECT 'release'"),
+        SECOND if fails.swap(false, Relaxed) => Deed::Error("40001"),
+        _ => Deed::Answer,
+    });
+    let mut told = story(Some(PATIENT));
+    let on = vec![RetryOn::from_text("40001").unwrap()];
+    told.clients.retry = Retry { attempts: 2, on, ..Retry::NONE };
+    let replayed = told.replay(&server).await;
+    assert_eq!((replayed.outcomes(2), replayed.report.retried()), (vec![Ok], 1));
+    assert_eq!(replayed.report.order_waits(), (1, 0));
 }
 
 #[tokio::test]

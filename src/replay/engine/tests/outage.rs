@@ -76,18 +76,12 @@ async fn a_new_connection_is_made_what_the_old_one_was() {
 async fn after_a_switch_sessions_come_back_to_the_new_server() {
     let old = StandIn::new(|_, sql| if sql == "SELECT 'last'" { Deed::ShutDown } else { Deed::Answer });
     let new = StandIn::new(|_, _| Deed::Answer);
-    let place = endpoint(old.target());
     let story = Story::new(CLIENTS)
         .session(1)
         .query(0, 1, "SELECT 'first'")
         .query(1, 1, "SELECT 'last'")
         .query(2, 1, "SELECT 3");
-    let switched = async {
-        old.until_heard("SELECT 'first'").await;
-        place.switch(new.target(), "new");
-        std::future::pending().await
-    };
-    let replayed = story.replay_at(&place, switched).await;
+    let replayed = story.replay_through_switch(&old, &new, "SELECT 'first'").await;
     assert_eq!(replayed.outcomes(1), [Ok, Failed, Ok]);
     assert_eq!(new.heard(1), ["SELECT 3"]);
 }

@@ -166,6 +166,17 @@ impl Story {
         Replayed { report: report.unwrap(), samples, events }
     }
 
+    /// Replays it at an endpoint that leads from `old` to `new` once the old server has heard `heard`.
+    pub async fn replay_through_switch(&self, old: &StandIn, new: &StandIn, heard: &str) -> Replayed {
+        let place = endpoint(old.target());
+        let switching = async {
+            old.until_heard(heard).await;
+            place.switch(new.target(), "new");
+            std::future::pending().await
+        };
+        self.replay_at(&place, switching).await
+    }
+
     fn request(mut self, at_ms: u64, session: u32, sent: Value) -> Self {
         let sequence = self.lines.len();
         let mut line = json!({"kind": "request", "t_us": at_ms * 1_000, "session": session, "sequence": sequence,
