@@ -72,7 +72,10 @@ impl Course {
             }
             What::Interrupted { signal } => self.interrupted = Some(signal.clone()),
             What::RunEnded { complete } => self.complete = Some(*complete),
-            What::RunStarted { .. } | What::EndpointSwitched { .. } | What::InFlight { .. } => (),
+            What::RunStarted { .. }
+            | What::EndpointSwitched { .. }
+            | What::InFlight { .. }
+            | What::AnswerDiffered { .. } => (),
         }
     }
 

@@ -37,8 +37,10 @@ pub struct Findings {
     /// By falling count.
     pub errors: Vec<ErrorFindings>,
     pub writes: Writes,
-    /// Requests whose answer could be compared with the captured one, by phase and in all.
+    /// Requests whose answer could be compared with the captured one.
     pub divergence: Divergence,
+    /// The statements of which an answer differs, by falling number of them.
+    pub differing: Vec<StatementDivergence>,
     pub trust: Trust,
     /// One entry for each second from the first request to the last, seconds without requests included.
     pub series: Vec<Second>,
@@ -309,6 +311,34 @@ impl RequestCounts {
 pub struct Divergence {
     pub compared: u64,
     pub differing: u64,
+}
+
+/// A statement whose answers were not all the captured ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementDivergence {
+    pub fingerprint: Fingerprint,
+    /// The folded text; `None` when `statements.jsonl` does not have it.
+    pub sql: Option<String>,
+    pub compared: u64,
+    pub differing: u64,
+    /// Those that ended otherwise: with an error instead of a result, without one, or with another.
+    pub sqlstate: u64,
+    /// Those with more or fewer rows.
+    pub rows: u64,
+    /// Those with as many rows of other contents.
+    pub digest: u64,
+    /// `None` where the replay told none: it stops after very many statements.
+    pub first: Option<FirstDifference>,
+}
+
+/// The first request of a statement that differed, warmup included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstDifference {
+    /// Its number in the workload: `event` in the samples.
+    pub request: u64,
+    /// The captured file and the line or packet there, where the workload says them.
+    pub file: Option<String>,
+    pub line: Option<u64>,
 }
 
 /// What one statement did.

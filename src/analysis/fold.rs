@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::course::Course;
+use super::divergence::Divergences;
 use super::errors::{Captured, Errors, NewErrors};
 use super::findings::{
     ByPhase, Findings, GroupFindings, Latency, RunFindings, Second, StatementFindings, TenantFindings,
@@ -47,6 +48,7 @@ pub struct Analysis {
     figures: Figures,
     statements: HashMap<Fingerprint, ByPhase<Times>>,
     errors: Errors,
+    divergences: Divergences,
     lag: Lag,
     seconds: BTreeMap<u64, SecondSoFar>,
     bad_times: BadTimes,
@@ -82,6 +84,7 @@ impl Analysis {
             figures: Figures::new(&Times::fine()),
             statements: HashMap::new(),
             errors: Errors::default(),
+            divergences: Divergences::default(),
             seconds: BTreeMap::new(),
             bad_times: BadTimes::default(),
             baseline: None,
@@ -95,6 +98,7 @@ impl Analysis {
     /// Takes the next timeline event. A sample's phase is told from the events that came before it.
     pub fn event(&mut self, event: &TimelineEvent) {
         self.course.event(event);
+        self.divergences.event(event);
     }
 
     /// Takes a ledger entry; those of one database in the order in which they were written.
@@ -159,6 +163,7 @@ impl Analysis {
             return;
         }
         self.figures.push(sample, phase);
+        self.divergences.push(sample);
         self.lag.push(sample, phase);
         let acknowledged = matches!(sample.outcome, Outcome::Ok | Outcome::Late);
         if acknowledged && matches!(sample.class, SampleClass::Write | SampleClass::Commit) {
@@ -229,6 +234,7 @@ impl Analysis {
             errors: new_errors.findings(),
             writes: self.ledger.findings(self.replay_acknowledged),
             divergence: self.figures.divergence,
+            differing: self.divergences.findings(&self.statement_facts),
             trust: self.evidence(errors_before).trust(),
             series: self.series(),
         }

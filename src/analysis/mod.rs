@@ -2,6 +2,7 @@
 
 mod attempts;
 mod course;
+mod divergence;
 mod downtime;
 mod errors;
 pub mod findings;

@@ -12,7 +12,7 @@ use super::spans::Spans;
 use super::streams::{BadTimes, Class, Stream};
 use super::unite::{Judged, Seen, United, class_findings, downtime, unite};
 use crate::facts::TenantFact;
-use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
+use crate::samples::sample::{Outcome, Sample, SampleKind};
 use crate::timeline::Phase;
 
 /// A fate group: what goes up and down together.
@@ -57,8 +57,8 @@ impl Figures {
     pub fn push(&mut self, sample: &Sample, phase: Phase) {
         let Some(counts) = self.requests.get_mut(phase) else { return };
         counts.add(sample.outcome);
-        self.divergence.compared += u64::from(sample.result != ResultCheck::Unknown);
-        self.divergence.differing += u64::from(sample.result == ResultCheck::Differs);
+        self.divergence.compared += u64::from(sample.result.is_known());
+        self.divergence.differing += u64::from(sample.result.differs());
         if enters(sample) {
             if let Some(times) = self.latency.get_mut(phase) {
                 times.add(sample.response_us());

@@ -60,7 +60,7 @@ pub fn build(findings: &Findings, verdict: &verdict::Verdict) -> Report {
         service_time: by_phase(&findings.service_time),
         statements: findings.statements.iter().map(statement).collect(),
         errors: findings.errors.iter().map(error_group).collect(),
-        divergence: divergence(&findings.divergence),
+        divergence: divergence_by_statement(findings),
         writes: writes(&findings.writes),
         trust: trust(&findings.trust),
         objectives: verdict.objectives.iter().map(objective).collect(),
@@ -260,6 +260,25 @@ fn error_group(error: &findings::ErrorFindings) -> ErrorGroup {
 
 fn divergence(divergence: &findings::Divergence) -> Divergence {
     Divergence { compared: divergence.compared, differing: divergence.differing }
+}
+
+fn divergence_by_statement(findings: &Findings) -> DivergenceByStatement {
+    let statement = |statement: &findings::StatementDivergence| StatementDivergence {
+        fingerprint: statement.fingerprint.to_string(),
+        sql: statement.sql.clone(),
+        compared: statement.compared,
+        differing: statement.differing,
+        sqlstate: statement.sqlstate,
+        rows: statement.rows,
+        digest: statement.digest,
+        first: statement.first.as_ref().map(|first| FirstDifference {
+            request: first.request,
+            file: first.file.clone(),
+            line: first.line,
+        }),
+    };
+    let Divergence { compared, differing } = divergence(&findings.divergence);
+    DivergenceByStatement { compared, differing, statements: findings.differing.iter().map(statement).collect() }
 }
 
 fn writes(writes: &findings::Writes) -> Writes {

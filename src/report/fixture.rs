@@ -67,7 +67,7 @@ pub fn passed() -> Report {
             error("57P03", "the database system is shutting down", 412, "upgrade"),
             error("23505", "duplicate key value violates unique constraint \"users_email_key\"", 9, "before"),
         ],
-        divergence: Divergence { compared: 18_004, differing: 0 },
+        divergence: DivergenceByStatement { compared: 18_004, differing: 0, statements: vec![] },
         writes: Writes {
             acknowledged: Some(3_412),
             lost: Some(0),
@@ -195,7 +195,33 @@ pub fn missed_objective() -> Report {
         ..objective("downtime max < 5s", 8_260.5, 5_000.0, "ms", ObjectiveOutcome::Missed)
     };
     report.errors.push(error("42883", "function lo_creat(integer) does not exist", 12, "after"));
+    report.divergence = differing_in_two_statements();
     report
+}
+
+/// One statement that fails now, and one whose rows come in another order.
+fn differing_in_two_statements() -> DivergenceByStatement {
+    let place = |request, line| FirstDifference { request, file: Some("postgresql-Mon.csv".into()), line: Some(line) };
+    let statement = |fingerprint: &str, sql: &str, compared, differing| StatementDivergence {
+        fingerprint: fingerprint.into(),
+        sql: Some(sql.into()),
+        compared,
+        differing,
+        sqlstate: 0,
+        rows: 0,
+        digest: 0,
+        first: Some(place(71, 4_711)),
+    };
+    let failing = statement("6d0f2a8f4a1e97c3", "SELECT lo_creat($1)", 12, 12);
+    let reordered = statement("91f3c2d4e5a60b78", "SELECT name FROM contacts WHERE list = $1", 840, 3);
+    DivergenceByStatement {
+        compared: 18_004,
+        differing: 15,
+        statements: vec![
+            StatementDivergence { sqlstate: 12, ..failing },
+            StatementDivergence { rows: 1, digest: 2, first: Some(place(902, 60_250)), ..reordered },
+        ],
+    }
 }
 
 /// pg_upgrade refused a prepared transaction; the old server came back.

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::figures::{UNKNOWN, count, in_unit, maybe_ms, maybe_us, ms, percent, plain, shortened, things};
 use super::model::{
-    ClassDowntime, ErrorGroup, Objective, ObjectiveOutcome, Outcome, Report, Source, Statement, Tenant,
+    ClassDowntime, ErrorGroup, FirstDifference, Objective, ObjectiveOutcome, Outcome, Report, Source, Statement,
+    StatementDivergence, Tenant,
 };
 
 /// A p99 after by p99 before above which a statement counts as slower.
@@ -165,6 +166,28 @@ pub fn trust(report: &Report) -> String {
         format!(", commits in order but for {} of {} waits", count(order.broken), count(order.waits))
     });
     format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({}){order}", count(trust.offered))
+}
+
+/// How many answers were not the captured ones.
+pub fn divergence(report: &Report) -> String {
+    let (differing, compared) = (count(report.divergence.differing), count(report.divergence.compared));
+    format!("{differing} of {compared} answers that could be compared are not the captured ones")
+}
+
+/// What differs in a statement's answers: `sqlstate 2, rows 1`.
+pub fn differences(statement: &StatementDivergence) -> String {
+    let kinds = [("sqlstate", statement.sqlstate), ("rows", statement.rows), ("digest", statement.digest)];
+    let seen = kinds.iter().filter(|(_, times)| *times > 0);
+    seen.map(|(name, times)| format!("{name} {}", count(*times))).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the first of a statement's differences stands in what was captured: `postgresql.csv:4711`, else its request.
+pub fn first_difference(statement: &StatementDivergence) -> String {
+    match &statement.first {
+        Some(FirstDifference { file: Some(file), line: Some(line), .. }) => format!("{file}:{line}"),
+        Some(first) => format!("request {}", first.request),
+        None => UNKNOWN.to_owned(),
+    }
 }
 
 /// The bounds of a class's downtime: `2.95 s to 3.20 s`. Nothing where no window was seen.

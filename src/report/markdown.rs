@@ -16,6 +16,7 @@ const TENANTS_MAX: usize = 10;
 const FOLDED_TENANTS_MAX: usize = 200;
 const STATEMENTS_MAX: usize = 20;
 const ERRORS_MAX: usize = 20;
+const DIFFERING_MAX: usize = 20;
 const TEXT_CHARS_MAX: usize = 300;
 
 /// The report as Markdown.
@@ -28,6 +29,7 @@ pub fn render(report: &Report) -> String {
         ("Latency", latency_table(report)),
         ("Statements", statements_table(report)),
         ("Errors", errors_table(report)),
+        ("Divergence", divergence_table(report)),
         ("Trust and method", trust_list(report)),
     ];
     for (name, body) in folded {
@@ -167,6 +169,22 @@ fn errors_table(report: &Report) -> String {
         ]
     });
     if lines.is_empty() { String::new() } else { table(&["count", "phase", "kind", "SQLSTATE", "message"], &lines) }
+}
+
+fn divergence_table(report: &Report) -> String {
+    let statements = &report.divergence.statements;
+    let shown = &statements[..statements.len().min(DIFFERING_MAX)];
+    let lines = rows(shown, |statement| {
+        vec![
+            count(statement.differing),
+            count(statement.compared),
+            headline::differences(statement),
+            code(&headline::first_difference(statement)),
+            code(statement.sql.as_deref().unwrap_or(&statement.fingerprint)),
+        ]
+    });
+    let head = ["differing", "compared", "in", "first at", "statement"];
+    if lines.is_empty() { String::new() } else { headline::divergence(report) + ".\n\n" + &table(&head, &lines) }
 }
 
 fn trust_list(report: &Report) -> String {

@@ -10,7 +10,10 @@ mod traffic;
 use serde::{Deserialize, Serialize};
 
 pub use downtime::{ClassDowntime, Downtime, Group, Source, Tenant, Window};
-pub use traffic::{Divergence, ErrorGroup, Latency, LatencyByPhase, Point, Requests, Series, Statement, Writes};
+pub use traffic::{
+    Divergence, DivergenceByStatement, ErrorGroup, FirstDifference, Latency, LatencyByPhase, Point, Requests, Series,
+    Statement, StatementDivergence, Writes,
+};
 
 /// What `format` says in every report.
 pub const FORMAT: &str = "pgrehearse-report";
@@ -44,7 +47,7 @@ pub struct Report {
     pub service_time: LatencyByPhase,
     pub statements: Vec<Statement>,
     pub errors: Vec<ErrorGroup>,
-    pub divergence: Divergence,
+    pub divergence: DivergenceByStatement,
     pub writes: Writes,
     pub trust: Trust,
     pub objectives: Vec<Objective>,

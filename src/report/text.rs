@@ -15,6 +15,7 @@ const STEPS_MAX: usize = 8;
 const OBJECTIVES_MAX: usize = 6;
 const DETAIL_LINES_MAX: usize = 16;
 const ERRORS_MAX: usize = 3;
+const DIFFERING_MAX: usize = 5;
 /// The longest sub-steps that are named beside their step.
 const SUBSTEPS_MAX: usize = 3;
 
@@ -57,6 +58,7 @@ pub fn render(report: &Report, colour: Colour) -> String {
     screen.steps(report);
     screen.latency(report);
     screen.findings(report);
+    screen.divergence(report);
     screen.objectives(report);
     screen.lines.push(String::new());
     screen.lines.join("\n")
@@ -205,6 +207,30 @@ impl Screen {
         self.labelled(if trusted { Style::Good } else { Style::Unsure }, "TRUST", &headline::trust(report));
         for reason in &report.trust.reasons {
             self.indented(&plain(&reason.text));
+        }
+    }
+
+    /// The statements with the most answers that are not the captured ones, each with the place of the first.
+    fn divergence(&mut self, report: &Report) {
+        let statements = &report.divergence.statements;
+        if statements.is_empty() {
+            return;
+        }
+        self.labelled(Style::Unsure, "DIVERGENCE", &headline::divergence(report));
+        let rows = statements.iter().take(DIFFERING_MAX).map(|statement| {
+            vec![
+                format!("{} of {}", count(statement.differing), count(statement.compared)),
+                headline::differences(statement),
+                shortened(&headline::first_difference(statement), 32),
+                shortened(statement.sql.as_deref().unwrap_or(&statement.fingerprint), COLUMNS_MAX),
+            ]
+        });
+        let head = ["differing", "in", "first at", "statement"].map(String::from).to_vec();
+        let rows: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
+        let lines = table::lines(&[Align::Right, Align::Left, Align::Left, Align::Left], &rows);
+        self.lines.extend(lines.iter().map(|line| shortened_end(line)));
+        if statements.len() > DIFFERING_MAX {
+            self.indented(&format!("and {}", things((statements.len() - DIFFERING_MAX) as u64, "more statement")));
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Column {
 
 /// The columns in the order in which they are written. A reader finds them by name and ignores those that it does not
 /// know, so that a later version may add some.
-pub(super) const COLUMNS: [Column; 24] = [
+pub(super) const COLUMNS: [Column; 25] = [
     column("kind", Cells::Text(|s| fixed(s.kind.name()))),
     // Identifiers keep their bits.
     column("event", Cells::Int64(|s| s.event as i64)),
@@ -57,6 +57,7 @@ pub(super) const COLUMNS: [Column; 24] = [
     column("bytes", Cells::Int64(|s| us(s.bytes))),
     column("attempt", Cells::Int32(|s| i32::from(s.attempt))),
     column("result", Cells::Text(|s| fixed(s.result.name()))),
+    column("difference", Cells::TextOrNull(|s| s.result.difference().map(|difference| fixed(difference.name())))),
 ];
 
 const fn column(name: &'static str, cells: Cells) -> Column {

@@ -141,7 +141,7 @@ fn remove_superseded(dir: &Path) -> Result<(), SamplesError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
+    use crate::samples::sample::{Difference, Outcome, ResultCheck, Sample, SampleKind};
     use crate::words::class::SampleClass;
     use crate::words::ids::Fingerprint;
 
@@ -159,7 +159,7 @@ mod tests {
             kind: if full { SampleKind::Request } else { SampleKind::Probe },
             class: if full { SampleClass::Commit } else { SampleClass::Connect },
             outcome: if full { Outcome::Indeterminate } else { Outcome::Ok },
-            result: if full { ResultCheck::Differs } else { ResultCheck::Unknown },
+            result: if full { ResultCheck::Differs(Some(Difference::Rows)) } else { ResultCheck::Unknown },
             event,
             session: u32::MAX,
             copy: 3,
@@ -288,6 +288,7 @@ mod tests {
         let mut names = Names::clone(&names());
         let mut samples = Vec::new();
         read_part(&path, &mut names, |sample| samples.push(sample)).unwrap();
-        assert_eq!(samples, [sample(0, true), sample(1, false)]);
+        let first = Sample { result: ResultCheck::Differs(None), ..sample(0, true) };
+        assert_eq!(samples, [first, sample(1, false)]);
     }
 }

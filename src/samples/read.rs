@@ -13,7 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::FileMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
-use super::sample::{Names, Outcome, ResultCheck, Sample, SampleKind};
+use super::sample::{Difference, Names, Outcome, ResultCheck, Sample, SampleKind};
 use super::{SamplesError, VERSION, VERSION_KEY};
 use crate::words::class::SampleClass;
 use crate::words::ids::Fingerprint;
@@ -86,7 +86,7 @@ impl Columns {
             kind: self.named("kind", row, SampleKind::from_name)?,
             class: self.named("class", row, SampleClass::from_name)?,
             outcome: self.named("outcome", row, Outcome::from_name)?,
-            result: self.named("result", row, ResultCheck::from_name)?,
+            result: self.result(row)?,
             event: required_us("event")?,
             session: self.small("session", row)?,
             copy: self.small("copy", row)?,
@@ -140,7 +140,16 @@ impl Columns {
         self.text(column, row)?.ok_or_else(|| format!("\"{column}\" is null in a row"))
     }
 
-    fn named<T>(&self, column: &str, row: usize, from_name: fn(&str) -> Option<T>) -> Result<T, String> {
+    /// The first files of this version do not say what differs.
+    fn result(&self, row: usize) -> Result<ResultCheck, String> {
+        let difference = match self.columns.contains_key("difference") {
+            true => self.text("difference", row)?.and_then(Difference::from_name),
+            false => None,
+        };
+        self.named("result", row, |name| ResultCheck::from_name(name, difference))
+    }
+
+    fn named<T>(&self, column: &str, row: usize, from_name: impl Fn(&str) -> Option<T>) -> Result<T, String> {
         let name = self.required_text(column, row)?;
         from_name(name).ok_or_else(|| format!("\"{column}\" has the unknown value \"{name}\""))
     }

@@ -42,8 +42,20 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ResultCheck {
     Same,
-    Differs,
+    /// With what differs first; none where a file does not say it.
+    Differs(Option<Difference>),
     Unknown,
+}
+
+/// What an answer has otherwise than the captured one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Difference {
+    /// The SQLSTATE, that there is one or that there is none; a COMMIT that rolled back is one of these.
+    Sqlstate,
+    /// The number of rows.
+    Rows,
+    /// As many rows of other contents.
+    Digest,
 }
 
 /// One row of `samples/*.parquet`. All times are microseconds since the run started.
@@ -131,7 +143,43 @@ macro_rules! named {
 named!(SampleKind, Request => "request", Probe => "probe", Connect => "connect", Retried => "retried");
 named!(Outcome, Ok => "ok", Failed => "failed", Late => "late", Expired => "expired",
     Indeterminate => "indeterminate", ExpectedError => "expected_error", Skipped => "skipped");
-named!(ResultCheck, Same => "same", Differs => "differs", Unknown => "unknown");
+named!(Difference, Sqlstate => "sqlstate", Rows => "rows", Digest => "digest");
+
+impl ResultCheck {
+    /// The written name, as in the samples; [`Self::difference`] stands apart.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Differs(_) => "differs",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What differs, where that is known.
+    pub fn difference(self) -> Option<Difference> {
+        if let Self::Differs(difference) = self { difference } else { None }
+    }
+
+    /// Whether there was something to compare the answer with.
+    pub fn is_known(self) -> bool {
+        self != Self::Unknown
+    }
+
+    /// Whether the answer was another one.
+    pub fn differs(self) -> bool {
+        matches!(self, Self::Differs(_))
+    }
+
+    /// The value with this written name.
+    pub fn from_name(name: &str, difference: Option<Difference>) -> Option<Self> {
+        match name {
+            "same" => Some(Self::Same),
+            "differs" => Some(Self::Differs(difference)),
+            "unknown" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
 
 /// The names behind the indices of a run's samples. Stored with them, so that the files say names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::ids::Fingerprint;
 pub use crate::words::phase::Phase;
 
 /// The version that stands in the first event.
@@ -99,6 +100,14 @@ pub enum What {
     OrderKept {
         waits: u64,
         broken: u64,
+    },
+    /// The first request of a statement whose answer was not the captured one: its number in the workload, and the captured
+    /// file with the line or packet, where the workload says it. Each worker of the replay tells its own first.
+    AnswerDiffered {
+        fingerprint: Fingerprint,
+        request: u64,
+        file: Option<String>,
+        line: Option<u64>,
     },
     /// The first database whose ledger could not be read back to its end, and why.
     ReadBackFailed {

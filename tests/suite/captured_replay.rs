@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use pgrehearse::samples::sample::{Names, Outcome, ResultCheck, Sample, SampleKind};
+use pgrehearse::samples::sample::{Names, Outcome, Sample, SampleKind};
 use pgrehearse::samples::{parts, read_part};
 use pgrehearse::workload::Reader;
 use pgrehearse::workload::record::{End, Record};
@@ -142,9 +142,8 @@ fn captured_traffic_does_the_same_to_a_fresh_server() {
     let requests = requests(&ran.dir);
     // The COPY into a missing table has no data, and is counted instead.
     assert_eq!(requests.len() as u64, end.requests - 1, "{}\n{}", ran.stdout, ran.stderr);
-    let is_as_captured = |sample: &&Sample| {
-        sample.result != ResultCheck::Differs && matches!(sample.outcome, Outcome::Ok | Outcome::ExpectedError)
-    };
+    let is_as_captured =
+        |sample: &&Sample| !sample.result.differs() && matches!(sample.outcome, Outcome::Ok | Outcome::ExpectedError);
     let others: Vec<_> = requests.iter().filter(|sample| !is_as_captured(sample)).collect();
     assert!(others.is_empty(), "{others:#?}");
     let cancelled = requests.last().unwrap();

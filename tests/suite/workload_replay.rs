@@ -1,5 +1,5 @@
 //! A slice replays by itself against a real server: what its sessions had set and prepared before the window is there, and
-//! transactions that the window cuts make no errors.
+//! transactions that the window cuts make no errors. An answer that is not the captured one is named with its place in the log.
 
 use std::fmt::Write;
 
@@ -16,8 +16,10 @@ struct Lines {
 
 impl Lines {
     fn new() -> Self {
-        let header =
-            r#"{"kind":"header","version":1,"started_at":"2026-01-05T10:00:00Z","sources":[],"tool_version":"0"}"#;
+        let source = r#"{"file":"postgresql.csv","sha256":"00","type":"csvlog"}"#;
+        let header = format!(
+            r#"{{"kind":"header","version":1,"started_at":"2026-01-05T10:00:00Z","sources":[{source}],"tool_version":"0"}}"#
+        );
         let mut text = format!("{header}\n{}\n", r#"{"kind":"tenant","id":0,"name":"dan"}"#);
         for session in 0..4 {
             writeln!(text, r#"{{"kind":"open","t_us":0,"session":{session},"database":"ent","user":"app"}}"#).unwrap();
@@ -25,12 +27,13 @@ impl Lines {
         Self { text, sequences: [0; 4] }
     }
 
-    fn request(&mut self, t_ms: u64, session: usize, sent: &str) {
+    /// A request that stands in the line of its millisecond.
+    fn request(&mut self, t_ms: u64, session: usize, sent: &str, result: &str) {
         let (t_us, sequence) = (t_ms * 1_000, self.sequences[session]);
         self.sequences[session] += 1;
         writeln!(
             self.text,
-            r#"{{"kind":"request","t_us":{t_us},"session":{session},"sequence":{sequence},"tenant":0,{sent},"results":[{{"total_us":500}}]}}"#
+            r#"{{"kind":"request","t_us":{t_us},"session":{session},"sequence":{sequence},"tenant":0,{sent},"results":[{result}],"at":[0,{t_ms}]}}"#
         )
         .unwrap();
     }
@@ -41,13 +44,19 @@ impl Lines {
     }
 
     fn simple(&mut self, t_ms: u64, session: usize, text: &str) {
-        self.request(t_ms, session, &format!(r#""simple":{{"sql":{}}}"#, Self::sql(text)));
+        self.request(t_ms, session, &format!(r#""simple":{{"sql":{}}}"#, Self::sql(text)), r#"{"total_us":500}"#);
+    }
+
+    /// A query that found so many rows.
+    fn select(&mut self, t_ms: u64, session: usize, text: &str, rows: u32) {
+        let result = format!(r#"{{"total_us":500,"rows":{rows}}}"#);
+        self.request(t_ms, session, &format!(r#""simple":{{"sql":{}}}"#, Self::sql(text)), &result);
     }
 
     /// An execution of the named statement `by_id` with the parameter 7.
     fn execute(&mut self, t_ms: u64, session: usize, text: &str) {
         let execute = format!(r#""execute":{{"sql":{},"statement":"by_id","parameters":["7"]}}"#, Self::sql(text));
-        self.request(t_ms, session, &execute);
+        self.request(t_ms, session, &execute, r#"{"total_us":500}"#);
     }
 
     fn finish(mut self, span_ms: u64) -> String {
@@ -92,7 +101,9 @@ fn workload() -> String {
             44 => lines.simple(t_ms + 30, 3, "BEGIN"),
             45..47 => lines.simple(t_ms + 30, 3, "INSERT INTO dan.notes VALUES (1000, 'late')"),
             47 => lines.simple(t_ms + 30, 3, "COMMIT"),
-            _ => lines.simple(t_ms + 30, 3, "SELECT 2"),
+            // The capture saw two rows where there is only one.
+            30 | 31 => lines.select(t_ms + 30, 3, "SELECT 2", 2),
+            _ => lines.select(t_ms + 30, 3, "SELECT 2", 1),
         }
     }
     lines.finish(12_000)
@@ -123,4 +134,11 @@ fn a_slice_replays_by_itself_without_errors() {
     let requests = &report["tenants"][0]["requests"];
     assert!(number(requests, "offered") > 90.0, "{requests}");
     assert_eq!(requests["ok"], requests["offered"], "{requests}");
+
+    let [ref statement] = report["divergence"]["statements"].as_array().unwrap()[..] else { panic!("{}", ran.stdout) };
+    let count = |name: &str| number(statement, name);
+    assert_eq!((count("differing"), count("rows"), count("digest")), (2.0, 2.0, 0.0), "{statement}");
+    assert_eq!(statement["first"]["file"], "postgresql.csv");
+    assert_eq!(statement["first"]["line"], 30 * 200 + 30);
+    assert!(ran.stdout.contains("postgresql.csv:6030"), "{}", ran.stdout);
 }

@@ -15,6 +15,7 @@
 //! retry        requests that are sent again, and when
 //! chance       what is left to chance, the same in every run
 //! outcome      what an answer is worth
+//! differences  where statements first answered otherwise
 //! behind       the wait behind other tenants' statements
 //! book         samples and counts on their way to the recorder
 //! order        the wait for commits of other sessions
@@ -29,6 +30,7 @@ mod behind;
 mod book;
 mod chance;
 mod copying;
+mod differences;
 mod exchange;
 mod giving_up;
 mod head;

@@ -3,23 +3,22 @@
 //! Takes what the capture knows and what came back; the definitions are those of the sample's `Outcome`. Pure.
 
 use crate::replay::spool::RequestFacts;
-use crate::samples::sample::{Outcome, ResultCheck};
+use crate::samples::sample::{Difference, Outcome, ResultCheck};
 use crate::server::ReplySummary;
 use crate::words::class::SampleClass;
 
 /// The outcome of a request that was answered, `in_time` if before its deadline.
 pub(super) fn of_reply(facts: &RequestFacts, reply: &ReplySummary, in_time: bool) -> (Outcome, ResultCheck) {
+    const ENDED_OTHERWISE: ResultCheck = ResultCheck::Differs(Some(Difference::Sqlstate));
     let answered = if in_time { Outcome::Ok } else { Outcome::Late };
     match (&reply.error, facts.captured.sqlstate) {
         (Some(error), Some(captured)) if error.sqlstate == captured => {
             (if in_time { Outcome::ExpectedError } else { Outcome::Late }, ResultCheck::Same)
         }
-        (Some(_), _) => (Outcome::Failed, ResultCheck::Differs),
-        (None, Some(_)) => (answered, ResultCheck::Differs),
+        (Some(_), _) => (Outcome::Failed, ENDED_OTHERWISE),
+        (None, Some(_)) => (answered, ENDED_OTHERWISE),
         // An aborted transaction answers COMMIT with ROLLBACK and without an error.
-        (None, None) if facts.part.commits && reply.tag.command() == "ROLLBACK" => {
-            (Outcome::Failed, ResultCheck::Differs)
-        }
+        (None, None) if facts.part.commits && reply.tag.command() == "ROLLBACK" => (Outcome::Failed, ENDED_OTHERWISE),
         (None, None) => (answered, of_rows(facts, reply)),
     }
 }
@@ -39,8 +38,9 @@ pub(super) fn rows_of(reply: &ReplySummary) -> u64 {
 
 fn of_rows(facts: &RequestFacts, reply: &ReplySummary) -> ResultCheck {
     match facts.captured.rows {
-        Some(rows) if rows == rows_of(reply) && reply.same_rows != Some(false) => ResultCheck::Same,
-        Some(_) => ResultCheck::Differs,
+        Some(rows) if rows != rows_of(reply) => ResultCheck::Differs(Some(Difference::Rows)),
+        Some(_) if reply.same_rows == Some(false) => ResultCheck::Differs(Some(Difference::Digest)),
+        Some(_) => ResultCheck::Same,
         None => ResultCheck::Unknown,
     }
 }
@@ -65,6 +65,7 @@ mod tests {
             part: TransactionPart { commits, ..TransactionPart::default() },
             changes_session: false,
             fingerprint: Fingerprint(1),
+            at: None,
             captured,
         }
     }
@@ -87,15 +88,19 @@ mod tests {
     const FAILED: Captured = Captured { total_us: 0, sqlstate: Some(SqlState::SYNTAX_ERROR), rows: None, digest: None };
     const KNOWN: Captured = Captured { total_us: 0, sqlstate: None, rows: Some(3), digest: None };
 
+    const ENDED_OTHERWISE: ResultCheck = ResultCheck::Differs(Some(Difference::Sqlstate));
+    const OTHER_ROWS: ResultCheck = ResultCheck::Differs(Some(Difference::Rows));
+    const OTHER_CONTENTS: ResultCheck = ResultCheck::Differs(Some(Difference::Digest));
+
     #[test]
     fn an_error_is_expected_only_where_the_capture_had_the_same() {
         let error = reply("", Some(SqlState::SYNTAX_ERROR));
         assert_eq!(of_reply(&facts(FAILED, false), &error, true), (Outcome::ExpectedError, ResultCheck::Same));
         let other = reply("", Some(SqlState::QUERY_CANCELED));
-        assert_eq!(of_reply(&facts(FAILED, false), &other, true), (Outcome::Failed, ResultCheck::Differs));
-        assert_eq!(of_reply(&facts(KNOWN, false), &error, true), (Outcome::Failed, ResultCheck::Differs));
+        assert_eq!(of_reply(&facts(FAILED, false), &other, true), (Outcome::Failed, ENDED_OTHERWISE));
+        assert_eq!(of_reply(&facts(KNOWN, false), &error, true), (Outcome::Failed, ENDED_OTHERWISE));
         let fine = reply("SELECT 0", None);
-        assert_eq!(of_reply(&facts(FAILED, false), &fine, true), (Outcome::Ok, ResultCheck::Differs));
+        assert_eq!(of_reply(&facts(FAILED, false), &fine, true), (Outcome::Ok, ENDED_OTHERWISE));
     }
 
     #[test]
@@ -115,9 +120,9 @@ mod tests {
     #[test]
     fn rows_are_compared_where_the_capture_knows_them() {
         assert_eq!(of_reply(&facts(KNOWN, false), &reply("UPDATE 3", None), true).1, ResultCheck::Same);
-        assert_eq!(of_reply(&facts(KNOWN, false), &reply("INSERT 0 4", None), true).1, ResultCheck::Differs);
+        assert_eq!(of_reply(&facts(KNOWN, false), &reply("INSERT 0 4", None), true).1, OTHER_ROWS);
         let other = ReplySummary { same_rows: Some(false), ..reply("SELECT 3", None) };
-        assert_eq!(of_reply(&facts(KNOWN, false), &other, true).1, ResultCheck::Differs, "as many, but others");
+        assert_eq!(of_reply(&facts(KNOWN, false), &other, true).1, OTHER_CONTENTS, "as many, but others");
         let unknown = facts(Captured::default(), false);
         assert_eq!(of_reply(&unknown, &reply("SELECT 4", None), true).1, ResultCheck::Unknown);
     }

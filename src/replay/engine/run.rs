@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{oneshot, watch};
 
 use super::book::{Book, Counts};
+use super::differences::Differences;
 use super::in_flight::InFlight;
 use super::order::CommitOrder;
 use super::schedule::Schedule;
@@ -171,8 +172,9 @@ fn replay(
             let (clients, endpoint) = (settings.clients.clone(), endpoint.clone());
             let (clock, schedule) = (schedule.clock(), schedule.clone());
             let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
-            let order = order.clone();
-            let equip = move |timer| Context { schedule, timer, clients, endpoint, book, in_flight, order };
+            let (order, differences) = (order.clone(), Differences::new(recorder.clone(), spool.clone()));
+            let equip =
+                move |timer| Context { schedule, timer, clients, endpoint, book, differences, in_flight, order };
             let reports = reports.clone();
             let working = move || {
                 let _ = reports.send(work(clock, equip, spool, share));

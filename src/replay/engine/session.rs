@@ -312,7 +312,12 @@ impl SessionTask {
         let retries = self.head.is_repeatable().then(|| self.context.retries(facts, &sample, is_lost));
         match retries.flatten() {
             Some(retrying) => self.state.retrying = Some(retrying),
-            None => self.context.book.sample(sample),
+            None => {
+                if sample.result.differs() {
+                    self.context.differences.note(facts);
+                }
+                self.context.book.sample(sample);
+            }
         }
     }
 

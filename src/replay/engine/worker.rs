@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::book::{BATCH_INTERVAL, Book, Counts};
+use super::differences::Differences;
 use super::head::Head;
 use super::in_flight::InFlight;
 use super::link::{About, Link};
@@ -33,6 +34,7 @@ pub(super) struct Context {
     pub clients: Clients,
     pub endpoint: Endpoint,
     pub book: Book,
+    pub differences: Differences,
     pub in_flight: Arc<InFlight>,
     /// None where sessions are free of each other.
     pub order: Option<Arc<CommitOrder>>,

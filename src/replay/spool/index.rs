@@ -14,6 +14,8 @@ use crate::facts::StatementFact;
 pub struct Index {
     pub workload_sha256: String,
     pub totals: Totals,
+    /// Names of the captured files, without their directories.
+    pub sources: Vec<String>,
     pub sessions: Vec<Session>,
     /// In the order of appearance; the index is the one in samples.
     pub tenants: Vec<Tenant>,

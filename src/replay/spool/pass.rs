@@ -93,6 +93,7 @@ impl LiveSession {
             part,
             changes_session: sending.executed.iter().any(|statement| statement.does.changes_session),
             fingerprint: told_by.map(|statement| statement.fingerprint).unwrap_or_default(),
+            at: request.at,
             captured,
         }
     }
@@ -124,6 +125,7 @@ impl Pass {
         let mut index = Index::default();
         index.totals.started_at = header.started_at;
         index.totals.server_version = header.server_version;
+        index.sources = header.sources.into_iter().map(|source| source.file).collect();
         Self {
             blocks,
             index,

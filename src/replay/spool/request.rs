@@ -32,6 +32,8 @@ pub struct RequestFacts {
     /// Whether it changes the session (SET, LISTEN, PREPARE ...), so that a new connection must be told again.
     pub changes_session: bool,
     pub fingerprint: Fingerprint,
+    /// Where it stands in what was captured: a source of the workload, and the line or packet there.
+    pub at: Option<(u16, u64)>,
     /// How the capture answered it.
     pub captured: Captured,
 }
@@ -178,6 +180,7 @@ mod flag {
     pub const HAS_ROWS: u64 = 64;
     pub const HAS_DIGEST: u64 = 128;
     pub const ORDER_COUNTS: u64 = 256;
+    pub const HAS_PLACE: u64 = 512;
 }
 
 impl<'a> SpoolRequest<'a> {
@@ -215,6 +218,10 @@ impl<'a> SpoolRequest<'a> {
             true => Some(KnownDigest { order_counts, value: u128::from_le_bytes(take.array()?) }),
             false => None,
         };
+        let at = match has(flag::HAS_PLACE) {
+            true => Some((u16::try_from(take.int()?).ok()?, take.int()?)),
+            false => None,
+        };
         let body = Body::take(&mut take)?;
         let part = TransactionPart {
             inside: has(flag::INSIDE),
@@ -223,7 +230,7 @@ impl<'a> SpoolRequest<'a> {
         };
         let captured = Captured { total_us, sqlstate, rows, digest };
         let changes_session = has(flag::CHANGES_SESSION);
-        let facts = RequestFacts { t_us, event, tenant, class, part, changes_session, fingerprint, captured };
+        let facts = RequestFacts { t_us, event, tenant, class, part, changes_session, fingerprint, at, captured };
         Some(Self { facts, body })
     }
 }
@@ -242,6 +249,7 @@ impl RequestFacts {
             (facts.captured.rows.is_some(), flag::HAS_ROWS),
             (facts.captured.digest.is_some(), flag::HAS_DIGEST),
             (facts.captured.digest.is_some_and(|digest| digest.order_counts), flag::ORDER_COUNTS),
+            (facts.at.is_some(), flag::HAS_PLACE),
         ];
         put_int(out, bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
         put_int(out, facts.t_us);
@@ -261,6 +269,10 @@ impl RequestFacts {
         if let Some(digest) = facts.captured.digest {
             out.extend_from_slice(&digest.value.to_le_bytes());
         }
+        if let Some((source, line)) = facts.at {
+            put_int(out, u64::from(source));
+            put_int(out, line);
+        }
     }
 }
 
@@ -279,6 +291,7 @@ mod tests {
             t_us: u64,
             event: u64,
             tenant: Option<u32>,
+            at: Option<(u16, u64)>,
             class in 0..8_usize,
             bits: [bool; 7],
             fingerprint: u64,
@@ -313,6 +326,7 @@ mod tests {
                 part: TransactionPart { inside: bits[0], stays_open: bits[1], commits: bits[2] },
                 changes_session: bits[3],
                 fingerprint: Fingerprint(fingerprint),
+                at,
                 captured: Captured {
                     total_us, rows, sqlstate: failed.then_some(SqlState::SYNTAX_ERROR),
                     digest: bits[0].then_some(KnownDigest { order_counts: bits[1], value: u128::from(event) << 64 }),

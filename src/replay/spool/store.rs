@@ -28,7 +28,7 @@ use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
@@ -110,6 +110,11 @@ impl Spool {
     /// What the pass counted.
     pub fn totals(&self) -> &Totals {
         &self.index.totals
+    }
+
+    /// Name of a file that was captured from.
+    pub fn source(&self, number: u16) -> Option<&str> {
+        self.index.sources.get(usize::from(number)).map(String::as_str)
     }
 
     /// Share of the replayed requests without a tenant, 0 to 1.
@@ -241,7 +246,8 @@ impl Spool {
     /// The spool of a workload's lines, written as it writes them.
     pub(in crate::replay) fn from_lines(lines: &[serde_json::Value], names: DatabaseNames) -> Self {
         let records = lines.iter().map(|line| Ok(serde_json::from_value(line.clone()).unwrap()));
-        let header = serde_json::json!({"version": 1, "started_at": "", "sources": [], "tool_version": ""});
+        let source = serde_json::json!({"file": "postgresql.csv", "sha256": "", "type": "csvlog"});
+        let header = serde_json::json!({"version": 1, "started_at": "", "sources": [source], "tool_version": ""});
         let header = serde_json::from_value(header).unwrap();
         let file =
             make(header, records, tempfile::tempfile().unwrap(), "ab".into(), Order::Commit, |error| panic!("{error}"));

@@ -67,6 +67,7 @@ pub fn render(report: &Report) -> Result<String, askama::Error> {
             tables::latency(report),
             tables::statements(report),
             tables::errors(report),
+            tables::divergence(report),
         ],
         trust: headline::trust(report),
         trust_reasons: report.trust.reasons.iter().map(|reason| plain(&reason.text)).collect(),

@@ -1,4 +1,4 @@
-//! The tables of the page: tenants, steps, latency, statements, errors, objectives.
+//! The tables of the page: tenants, steps, latency, statements, errors, divergence, objectives.
 //!
 //! Takes the report and gives plain cells; the template escapes and marks them up. Must not know the style.
 
@@ -11,6 +11,7 @@ pub const ROWS_SHOWN: usize = 60;
 /// Statements and errors on the page; report.json holds them all.
 const STATEMENTS_MAX: usize = 100;
 const ERRORS_MAX: usize = 200;
+const DIFFERING_MAX: usize = 200;
 const TEXT_CHARS_MAX: usize = 2_000;
 
 /// A table with its heading; nothing is shown of one without rows but `empty`.
@@ -243,4 +244,27 @@ pub fn errors(report: &Report) -> Table {
              had it too.",
         )
         .or_else("No request failed.")
+}
+
+/// Statements whose answers were not all the captured ones.
+pub fn divergence(report: &Report) -> Table {
+    let rows = report.divergence.statements.iter().take(DIFFERING_MAX).map(|statement| {
+        row(vec![
+            number(count(statement.differing)),
+            number(count(statement.compared)),
+            text(headline::differences(statement)),
+            text(headline::first_difference(statement)),
+            code(statement.sql.as_deref().unwrap_or(&statement.fingerprint)),
+        ])
+    });
+    let head = &["differing", "compared", "in", "first at", "statement"];
+    Table::new("divergence", "Answers that differ from the capture", head, rows.collect())
+        .note(
+            "An answer ends otherwise (sqlstate), has more or fewer rows (rows), or as many of other contents (digest). The \
+             first is named by its place in what was captured.",
+        )
+        .or_else(match report.divergence.compared {
+            0 => "The capture knows no answers to compare with.",
+            _ => "Every answer that could be compared is the captured one.",
+        })
 }

@@ -78,6 +78,44 @@ pub struct Divergence {
     pub differing: u64,
 }
 
+/// Answers that were compared with the captured ones, and the statements whose answers differ.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DivergenceByStatement {
+    pub compared: u64,
+    pub differing: u64,
+    /// By falling `differing`; those without a difference are left out.
+    #[serde(default)]
+    pub statements: Vec<StatementDivergence>,
+}
+
+/// A statement whose answers were not all the captured ones. A difference is one of SQLSTATE, else of rows, else of contents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatementDivergence {
+    pub fingerprint: String,
+    /// The text with its literals folded; null where the run directory does not have it.
+    pub sql: Option<String>,
+    pub compared: u64,
+    pub differing: u64,
+    /// Errors that were none, or others, and the other way round.
+    pub sqlstate: u64,
+    /// More or fewer rows.
+    pub rows: u64,
+    /// As many rows of other contents.
+    pub digest: u64,
+    /// Null where very many statements differ.
+    pub first: Option<FirstDifference>,
+}
+
+/// The first request of a statement that differed, warm-up included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstDifference {
+    /// Its number in the workload: `event` in the samples.
+    pub request: u64,
+    /// The captured file, and the line or packet there; null where the workload does not say them.
+    pub file: Option<String>,
+    pub line: Option<u64>,
+}
+
 /// What the ledger of probe writes proves; all null but the last without a ledger.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Writes {

@@ -96,6 +96,7 @@ fn findings() -> Findings {
         errors: vec![],
         writes: Writes { read_back: true, acknowledged: Some(500), lost: Some(0), ..Writes::default() },
         divergence: Divergence::default(),
+        differing: vec![],
         trust: Trust::default(),
         series: vec![],
     }

@@ -3,6 +3,7 @@
 mod cancels;
 mod coming_back;
 mod copies;
+mod differences;
 mod faults;
 mod live;
 mod messages;

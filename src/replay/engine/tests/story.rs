@@ -108,6 +108,11 @@ impl Story {
         self.with("tenant", json!(1))
     }
 
+    /// The line of the captured file in which the request before stands.
+    pub fn at(self, line: u64) -> Self {
+        self.with("at", json!([0, line]))
+    }
+
     /// Data that the client of the request before sent, and how it ended the COPY.
     pub fn data(mut self, at_ms: u64, session: u32, data: &str, ended: Option<&str>) -> Self {
         let is_request = |line: &&Value| line["kind"] == "request" && line["session"] == session;
