@@ -10,5 +10,6 @@ mod load;
 mod measure;
 mod plans;
 pub mod run;
+mod sequences;
 pub mod signals;
 mod staging;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::plan::{PgUpgradeOptions, SqlTarget, Step, StepKind, Wait};
 use super::render::{milliseconds as ms, objectives};
 use super::resolved::{
-    ExternalStaging, Load, LoadSource, LocalStaging, Scenario, ServerChoice, Speed, Staging, Strategy,
+    ExternalStaging, Load, LoadSource, LocalStaging, Scenario, Sequences, ServerChoice, Speed, Staging, Strategy,
 };
 use super::secret::redact_words;
 
@@ -103,7 +103,12 @@ fn load(load: &Load) -> Value {
         LoadSource::BaseBackup(path) => ("base_backup", json!(path)),
         LoadSource::Command(program) => ("command", words(program)),
     };
-    json!({ kind: what, "database": load.database })
+    let sequences = match &load.sequences {
+        Sequences::AsLoaded => Value::Null,
+        Sequences::FromTables => json!("from-tables"),
+        Sequences::To(values) => json!(values),
+    };
+    json!({ kind: what, "database": load.database, "sequences": sequences })
 }
 
 fn external_json(external: &ExternalStaging) -> Value {

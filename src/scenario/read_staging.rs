@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use super::resolved::{
-    Dsn, ExternalStaging, ExternalUser, Load, LoadSource, LocalStaging, ServerChoice, ServerSource, Staging,
+    Dsn, ExternalStaging, ExternalUser, Load, LoadSource, LocalStaging, Sequences, ServerChoice, ServerSource, Staging,
 };
 use super::section::{Problems, Section, text_of};
-use super::tree::{Node, Value};
+use super::tree::{Entry, Node, Value};
 use crate::words::ids::PgMajor;
 
 /// The majors that the quick start rehearses, and the defaults where a scenario names none.
@@ -120,8 +120,39 @@ fn one_load(mut entry: Section<'_>, base: &Path) -> Option<Load> {
         program(&mut entry, "command").map(LoadSource::Command),
     ];
     let database = entry.text("database").unwrap_or_else(|| "postgres".to_owned());
+    let sequences = sequences(&mut entry);
     entry.finish();
-    sources.into_iter().flatten().next().map(|source| Load { source, database })
+    sources.into_iter().flatten().next().map(|source| Load { source, database, sequences })
+}
+
+/// `sequences = "from-tables"`, or a table of names and values.
+fn sequences(entry: &mut Section<'_>) -> Sequences {
+    let Some(node) = entry.node("sequences") else { return Sequences::AsLoaded };
+    let Value::Table(table) = &node.value else {
+        if text_of(node).as_deref() != Some("from-tables") {
+            let message = format!("{} must be \"from-tables\" or a table of values", entry.path_of("sequences"));
+            entry.problem_of(node, message, "write sequences = { \"shop.orders_id_seq\" = 1000 }");
+        }
+        return Sequences::FromTables;
+    };
+    let mut values = std::collections::BTreeMap::new();
+    for Entry { key, node, .. } in &table.entries {
+        match node.value {
+            Value::Integer(value) if !key.is_empty() => {
+                values.insert(key.clone(), value);
+            }
+            // Unquoted dots make tables of a name with its schema.
+            Value::Table(_) => {
+                let message = format!("the sequence \"{key}\" of {} has no value", entry.path_of("sequences"));
+                entry.problem_of(node, message, "a name with a dot is quoted: \"shop.orders_id_seq\" = 1000");
+            }
+            _ => {
+                let path = entry.path_of("sequences");
+                entry.problem_of(node, format!("each of {path} is an integer: the last value given out"), "");
+            }
+        }
+    }
+    Sequences::To(values)
 }
 
 /// A program with its arguments: an array, or a text for the shell.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::plan::{AnalyzeMode, Cluster, PgUpgradeOptions, SqlTarget, StepKind, Wait};
 use super::resolved::{
-    ExternalStaging, LoadSource, LoadStage, LocalStaging, Order, Pacing, Scenario, ServerChoice, ServerSource, Speed,
-    Staging, Strategy, WorkloadChoice,
+    ExternalStaging, LoadSource, LoadStage, LocalStaging, Order, Pacing, Scenario, Sequences, ServerChoice,
+    ServerSource, Speed, Staging, Strategy, WorkloadChoice,
 };
 use super::secret::redact_words;
 use crate::objective;
@@ -151,6 +151,14 @@ fn local_lines(lines: &mut Lines, local: &LocalStaging) {
             _ => format!(" into {}", load.database),
         };
         lines.add("staging", format!("load {kind} {what}{target}"));
+        match &load.sequences {
+            Sequences::AsLoaded => {}
+            Sequences::FromTables => lines.add("staging", format!("sequences of {} from its tables", load.database)),
+            Sequences::To(values) => {
+                let shown: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                lines.add("staging", format!("sequences of {}: {}", load.database, shown.join(", ")));
+            }
+        }
     }
 }
 

@@ -163,8 +163,19 @@ pub struct LocalStaging {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
     pub source: LoadSource,
-    /// The database that it goes to; not used by a base backup.
+    /// The database that it goes to, and whose sequences are set; a base backup needs it for those alone.
     pub database: String,
+    pub sequences: Sequences,
+}
+
+/// Where the sequences of a loaded database stand when the rehearsal begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sequences {
+    AsLoaded,
+    /// Each sequence that belongs to a column stands at the column's last value.
+    FromTables,
+    /// Names as SQL writes them, with the last value given out: the next is one more.
+    To(BTreeMap<String, i64>),
 }
 
 /// What is loaded.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::load::resolve;
 use super::plan::{AnalyzeMode, Cluster, StepKind, StopMode, TransferMode, Wait};
-use super::resolved::{LoadSource, Scenario, Speed, Staging, Strategy};
+use super::resolved::{LoadSource, Scenario, Sequences, Speed, Staging, Strategy};
 
 const MINIMAL: &str = "[workload]\nfile = \"w.jsonl\"\n";
 
@@ -130,8 +130,10 @@ sql = \"schema.sql\"
 [[staging.load]]
 dump = \"/abs/app.dump\"
 database = \"app\"
+sequences = {{ \"shop.orders_id_seq\" = 1000 }}
 [[staging.load]]
 command = [\"./fill\"]
+sequences = \"from-tables\"
 "
     );
     let Staging::Local(local) = scenario(&text).staging else { panic!("not local") };
@@ -142,6 +144,9 @@ command = [\"./fill\"]
     assert_eq!(*sources[0], LoadSource::Sql("/s/scenarios/schema.sql".into()));
     assert_eq!(*sources[1], LoadSource::Dump("/abs/app.dump".into()));
     assert_eq!(local.load[1].database, "app");
+    let sequences: Vec<&Sequences> = local.load.iter().map(|load| &load.sequences).collect();
+    let given = Sequences::To([("shop.orders_id_seq".to_owned(), 1000)].into());
+    assert_eq!(sequences, [&Sequences::AsLoaded, &given, &Sequences::FromTables]);
 }
 
 #[test]
@@ -229,6 +234,9 @@ fn what_cannot_go_together_is_refused() {
         ("[workload]\npacing = \"thinktime\"\n", "did you mean \"think-time\"?"),
         ("[clients]\nabandon = \"1s\"\n", "clients.abandon is shorter than clients.deadline"),
         ("[[staging.load]]\nsql = \"a\"\ndump = \"b\"\n", "exactly one of sql, dump"),
+        ("[[staging.load]]\nsql = \"a\"\nsequences = \"from-table\"\n", "must be \"from-tables\" or a table of values"),
+        ("[[staging.load]]\nsql = \"a\"\nsequences = { a.b = 1 }\n", "a name with a dot is quoted"),
+        ("[[staging.load]]\nsql = \"a\"\nsequences = { a = \"1\" }\n", "is an integer: the last value given out"),
     ] {
         let shown =
             refused(&format!("{text}{}", if text.starts_with("version") { MINIMAL } else { "" }), &["workload.file=w"]);
@@ -250,6 +258,7 @@ fn the_resolved_plan_fits_a_screen_and_holds_no_password() {
 settings = {{ fsync = false }}
 [[staging.load]]
 sql = \"../sql/schema.sql\"
+sequences = {{ orders_id_seq = 1000 }}
 [upgrade]
 mode = \"link\"
 [[upgrade.insert]]
