@@ -19,6 +19,12 @@ pub(super) struct Course {
     pub blind: Spans,
     /// The longest run of seconds in which the tool used nearly all CPU time that it may use.
     pub saturated_seconds: u64,
+    /// The largest share of the allowed CPU time that the tool used in a second.
+    pub cpu_share_max: Option<f64>,
+    /// How late the latest heartbeat came.
+    pub heartbeat_late_us_max: Option<u64>,
+    /// The largest step of the wall clock, back if negative; 0 without one.
+    pub clock_step_us: i64,
     /// When the workload came to its end.
     pub workload_ended_us: Option<u64>,
     /// How the order of commits was kept, where it was to be.
@@ -58,10 +64,15 @@ impl Course {
             What::StepEnded { step, outcome, detail } => self.end_step(at_us, *step, *outcome, detail.as_deref()),
             What::ServerSeen { side: Side::Before, version } => self.server_before = Some(version.clone()),
             What::ServerSeen { side: Side::After, version } => self.server_after = Some(version.clone()),
-            What::GeneratorCpu { used_millicores, allowed_millicores } => {
-                let saturated = f64::from(*used_millicores) > SATURATED_SHARE * f64::from(*allowed_millicores);
-                self.saturated_now = if saturated { self.saturated_now + 1 } else { 0 };
+            What::GeneratorCpu { used_millicores, allowed_millicores, heartbeat_late_us } => {
+                let share = f64::from(*used_millicores) / f64::from(*allowed_millicores).max(1.0);
+                self.saturated_now = if share > SATURATED_SHARE { self.saturated_now + 1 } else { 0 };
                 self.saturated_seconds = self.saturated_seconds.max(self.saturated_now);
+                self.cpu_share_max = self.cpu_share_max.map(|max| max.max(share)).or(Some(share));
+                self.heartbeat_late_us_max = self.heartbeat_late_us_max.max(Some(*heartbeat_late_us));
+            }
+            What::ClockStepped { by_us } if by_us.unsigned_abs() > self.clock_step_us.unsigned_abs() => {
+                self.clock_step_us = *by_us;
             }
             What::GeneratorBlind { started_us, ended_us } => self.blind.add(Span::new(*started_us, *ended_us)),
             What::WorkloadEnded { .. } => self.workload_ended_us = Some(at_us),
@@ -75,6 +86,7 @@ impl Course {
             What::RunStarted { .. }
             | What::EndpointSwitched { .. }
             | What::InFlight { .. }
+            | What::ClockStepped { .. }
             | What::AnswerDiffered { .. } => (),
         }
     }
@@ -176,9 +188,11 @@ mod tests {
 
     #[test]
     fn only_a_run_of_busy_seconds_is_saturation() {
-        let cpu = |used_millicores| What::GeneratorCpu { used_millicores, allowed_millicores: 2_000 };
+        let cpu =
+            |used_millicores| What::GeneratorCpu { used_millicores, allowed_millicores: 2_000, heartbeat_late_us: 80 };
         let seconds = [1_900, 1_900, 100, 1_801, 1_900, 1_950, 1_800];
         let course = course(seconds.into_iter().map(|used| (0, cpu(used))).collect());
         assert_eq!(course.saturated_seconds, 3);
+        assert_eq!((course.cpu_share_max, course.heartbeat_late_us_max), (Some(0.975), Some(80)));
     }
 }

@@ -20,6 +20,12 @@ const UNMAPPED_SHARE_MAX: f64 = 0.001;
 /// Share of the requests in `before` that may fail with an error that the capture did not have.
 const BASELINE_ERRORS_MAX: f64 = 0.01;
 
+/// Share of the captured traffic's requests that the workload may lack.
+const CAPTURE_LOST_SHARE_MAX: f64 = 0.001;
+
+/// How far the wall clock may be set during a run without probes; with probes it is their interval.
+const CLOCK_STEP_US_MAX: u64 = 100_000;
+
 /// Seconds for which the tool may use nearly all CPU time that it may use.
 const SATURATED_SECONDS_MAX: u64 = 9;
 
@@ -35,13 +41,15 @@ pub(super) struct Lag {
     times: ByPhase<Times>,
     /// When something that should have been under way in `upgrade` was not yet, for longer than the limit.
     late: Spans,
+    /// Requests of `before` and `after` that were sent, and those of them that were late.
+    steady: (u64, u64),
     limit_us: u64,
 }
 
 impl Lag {
     pub fn new(limit_us: u64) -> Self {
         let times = ByPhase { before: Times::fine(), upgrade: Times::fine(), after: Times::fine() };
-        Self { times, late: Spans::default(), limit_us }
+        Self { times, late: Spans::default(), steady: (0, 0), limit_us }
     }
 
     /// Takes a request of a phase; one that was never sent says nothing.
@@ -49,9 +57,18 @@ impl Lag {
         let (Some(sent_us), Some(lag_us)) = (sample.sent_us, sample.schedule_lag_us()) else { return };
         let Some(times) = self.times.get_mut(phase) else { return };
         times.add(lag_us);
-        if phase == Phase::Upgrade && lag_us > self.limit_us {
+        let is_late = lag_us > self.limit_us;
+        if phase != Phase::Upgrade {
+            self.steady = (self.steady.0 + 1, self.steady.1 + u64::from(is_late));
+        } else if is_late {
             self.late.add(Span::new(sent_us - lag_us, sent_us));
         }
+    }
+
+    /// Share of the requests of `before` and `after` that the tool sent later than the limit; none without a request.
+    fn late_share(&self) -> Option<f64> {
+        let (sent, late) = self.steady;
+        (sent > 0).then(|| late as f64 / sent as f64)
     }
 
     /// When the tool was late in `upgrade`.
@@ -90,8 +107,10 @@ impl Evidence<'_> {
             self.generator_late(Phase::After),
             self.generator_saturated(),
             self.generator_blind(),
+            self.clock_stepped(),
             self.workload_ended_early(),
             self.not_released(),
+            self.capture_lost(),
             self.tenants_unmapped(),
             self.baseline_errors(),
             self.probes_missing(),
@@ -103,6 +122,11 @@ impl Evidence<'_> {
             schedule_lag: self.lag.times.map(Times::findings),
             offered: ByPhase::<()>::PHASES.iter().filter_map(|&p| self.requests.get(p)).map(|c| c.offered).sum(),
             released_share: self.released_share(),
+            late_share: self.lag.late_share(),
+            cpu_share_max: self.course.cpu_share_max,
+            heartbeat_late_us_max: self.course.heartbeat_late_us_max,
+            capture_lost_share: self.facts.capture_lost_share,
+            unmapped_share: self.facts.unmapped_share,
             order: self.course.order,
             reasons: checks.into_iter().flatten().collect(),
         }
@@ -174,6 +198,19 @@ impl Evidence<'_> {
             .then(|| reason("generator_blind", text, Some(longest_us as f64), Some(BLIND_US_MAX as f64)))
     }
 
+    fn clock_stepped(&self) -> Option<Reason> {
+        let step_us = self.course.clock_step_us;
+        let limit_us = self.facts.rules.probe_interval_us.unwrap_or(CLOCK_STEP_US_MAX);
+        let way = if step_us < 0 { "back" } else { "forward" };
+        let text = format!(
+            "the clock of the tool's machine was set {way} by {} ms, or the machine was suspended: moments of its wall \
+             clock cannot be compared",
+            ms(step_us.unsigned_abs())
+        );
+        (step_us.unsigned_abs() > limit_us)
+            .then(|| reason("clock_stepped", text, Some(step_us as f64), Some(limit_us as f64)))
+    }
+
     fn workload_ended_early(&self) -> Option<Reason> {
         let ended_us = self.course.workload_ended_us?;
         let needed_us = self.course.span(Phase::After).and_then(|span| span.ended_us)?;
@@ -189,6 +226,13 @@ impl Evidence<'_> {
         self.course.complete.filter(|&complete| complete)?;
         let text = format!("only {:.2} % of the requests that were due were offered", share * 100.0);
         Some(reason("load_not_released", text, Some(share), Some(RELEASED_SHARE_MIN)))
+    }
+
+    fn capture_lost(&self) -> Option<Reason> {
+        let share = self.facts.capture_lost_share;
+        let text = format!("at least {:.2} % of the captured requests are missing from the workload", share * 100.0);
+        (share > CAPTURE_LOST_SHARE_MAX)
+            .then(|| reason("capture_lost", text, Some(share), Some(CAPTURE_LOST_SHARE_MAX)))
     }
 
     fn tenants_unmapped(&self) -> Option<Reason> {

@@ -130,15 +130,20 @@ pub(super) fn facts() -> RunFacts {
         endpoints: vec!["primary".into()],
         requests_due: None,
         unmapped_share: 0.0,
+        capture_lost_share: 0.0,
         plan: serde_json::Value::Null,
         clusters_dir: None,
     }
 }
 
 fn analysis(samples: &[Sample]) -> Analysis {
+    analysis_of(facts(), samples)
+}
+
+fn analysis_of(facts: RunFacts, samples: &[Sample]) -> Analysis {
     let tenant =
         |name: &str| TenantFact { tenant: name.into(), tier: None, region: None, databases: vec!["app".into()] };
-    let mut analysis = Analysis::new(facts(), vec![tenant("acme"), tenant("globex")], Vec::new());
+    let mut analysis = Analysis::new(facts, vec![tenant("acme"), tenant("globex")], Vec::new());
     let phases = [(0, Phase::Warmup), (5, Phase::Before), (20, Phase::Upgrade), (40, Phase::After)];
     let mut event = |second: u64, what| analysis.event(&TimelineEvent { at_us: second * 1_000_000, what });
     event(0, What::RunStarted { version: 1 });
@@ -409,6 +414,20 @@ fn a_tool_that_was_late_says_so() {
     let reasons = run.findings().trust.reasons;
     let codes: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.limit)).collect();
     assert_eq!(codes, [("generator_late", Some(20_000.0)), ("generator_late", Some(20_000.0))]);
+}
+
+#[test]
+fn a_clock_that_was_set_and_a_capture_with_holes_are_reasons_with_their_numbers() {
+    let mut run = Run::new(1_000);
+    run.session((0, 0), turns(0, 100), up).probes(50, up);
+    let mut analysis = analysis_of(RunFacts { capture_lost_share: 0.02, ..facts() }, &run.samples);
+    for by_us in [-49_000, -51_000, 50_000] {
+        analysis.event(&TimelineEvent { at_us: 30_000_000, what: What::ClockStepped { by_us } });
+    }
+    let reasons = analysis.snapshot().trust.reasons;
+    let codes: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.value, reason.limit)).collect();
+    let stepped = ("clock_stepped", Some(-51_000.0), Some(50_000.0));
+    assert_eq!(codes, [stepped, ("capture_lost", Some(0.02), Some(0.001))]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::report::CaptureReport;
 use super::session::Shared;
 use super::wire::Reason;
 use crate::tenant::Mapping;
-use crate::workload::record::{Skipped, Source};
+use crate::workload::record::{Loss, Skipped, Source};
 
 /// What was read, for the report.
 pub(super) struct Conclusion {
@@ -23,11 +23,10 @@ pub(super) struct Conclusion {
     pub skipped: BTreeMap<String, Skipped>,
 }
 
-/// Counts something that is not in the workload, and that the sessions do not know of.
-pub(super) fn skip(skipped: &mut BTreeMap<String, Skipped>, reason: &str, count: u64, at: (u16, u64)) {
-    let skipped = skipped.entry(reason.to_owned()).or_insert(Skipped { count: 0, first: at });
-    // What a journal says was lost may be any number.
-    skipped.count = skipped.count.saturating_add(count);
+/// Counts something that is not in the workload, and that the sessions do not know of; what they see as a gap in their
+/// bytes they count as a loss themselves.
+pub(super) fn skip(skipped: &mut BTreeMap<String, Skipped>, reason: &str, (count, loss): (u64, Loss), at: (u16, u64)) {
+    skipped.entry(reason.to_owned()).or_insert(Skipped::none(at)).add(count, loss);
 }
 
 impl Conclusion {
@@ -44,8 +43,8 @@ impl Conclusion {
     ) -> Result<CaptureReport, CaptureError> {
         let set_aside = encrypted_share(&shared);
         let mut skipped = self.skipped;
-        for (reason, (count, first)) in &shared.skipped {
-            skipped.insert(reason.name().to_owned(), Skipped { count: *count, first: *first });
+        for (reason, counted) in &shared.skipped {
+            skipped.insert(reason.name().to_owned(), *counted);
         }
         let finished = shared.out.finish().map_err(|source| CaptureError::Temporary { source })?;
         let (counts, captured, events) = finished;
@@ -70,7 +69,7 @@ impl Conclusion {
 
 /// How much of what was said cannot be read.
 fn encrypted_share(shared: &Shared) -> Vec<(String, u64)> {
-    let encrypted = shared.skipped.get(&Reason::EncryptedBytes).map_or(0, |(count, _)| *count);
+    let encrypted = shared.skipped.get(&Reason::EncryptedBytes).map_or(0, |skipped| skipped.count);
     match encrypted {
         0 => Vec::new(),
         _ => {

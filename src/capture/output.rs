@@ -17,7 +17,7 @@ use super::sort::Sorted;
 use super::texts::Texts;
 use crate::tenant::{Census, MappedTenant, Mapping, Rules};
 use crate::workload::record::{
-    Cancel, Close, CopyData as CopyLine, End, Execute as ExecuteLine, Header, Message as MessageLine, Open,
+    Cancel, Close, CopyData as CopyLine, End, Execute as ExecuteLine, Header, Loss, Message as MessageLine, Open,
     Outcome as OutcomeLine, Parameter, ParameterBytes, Record, Request as RequestLine, Sent as SentLine, Skipped,
     Tenant, VERSION, WireMessage,
 };
@@ -313,8 +313,8 @@ fn leave_out(left: &Left, reason: &str, report: &mut CaptureReport) {
         false => report.extended -= left.executions,
     }
     report.failed -= u64::from(left.has_failed);
-    let first = Skipped { count: 0, first: left.at };
-    report.skipped.entry(reason.to_owned()).or_insert(first).count += 1;
+    let skipped = report.skipped.entry(reason.to_owned()).or_insert(Skipped::none(left.at));
+    skipped.add(1, Loss::Each);
 }
 
 fn damaged() -> io::Error {

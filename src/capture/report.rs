@@ -145,7 +145,10 @@ mod tests {
                 executions_without: 2,
                 executions_not_in_file: None,
             },
-            skipped: BTreeMap::from([("line that is no log entry".into(), Skipped { count: 3, first: (0, 7) })]),
+            skipped: BTreeMap::from([(
+                "line that is no log entry".into(),
+                Skipped { count: 3, first: (0, 7), lost: 0 },
+            )]),
             set_aside: vec![("parse and bind".into(), 4)],
             fastest_us: Some(150_000),
             without_parameters: 0,

@@ -14,6 +14,7 @@ use super::stream::Stream;
 use super::wire::{Conversation, Found, Reason, Side, Sink};
 use crate::pgwire::backend::CancelKey;
 use crate::tenant::Rules;
+use crate::workload::record::Skipped;
 
 /// What all sessions of a capture share.
 pub(super) struct Shared {
@@ -21,7 +22,7 @@ pub(super) struct Shared {
     pub out: Output,
     /// When the capture began.
     pub first_us: i64,
-    pub skipped: BTreeMap<Reason, (u64, (u16, u64))>,
+    pub skipped: BTreeMap<Reason, Skipped>,
     pub server_version: Option<String>,
     /// All that was said by PostgreSQL's clients and servers.
     pub wire_bytes: u64,
@@ -57,9 +58,7 @@ impl Shared {
 
     /// Counts what is not in the workload.
     pub fn skip(&mut self, reason: Reason, count: u64, at: (u16, u64)) {
-        // What a journal says was lost may be any number.
-        let skipped = self.skipped.entry(reason).or_insert((0, at));
-        skipped.0 = skipped.0.saturating_add(count);
+        self.skipped.entry(reason).or_insert(Skipped::none(at)).add(count, reason.loss());
     }
 }
 

@@ -36,6 +36,9 @@ pub struct RunFacts {
     pub requests_due: Option<u64>,
     /// Share of the workload's requests without a tenant.
     pub unmapped_share: f64,
+    /// Share of the captured traffic's requests that are missing from the workload, at least.
+    #[serde(default)]
+    pub capture_lost_share: f64,
     /// The resolved plan as `check --json` prints it: for people and for another day.
     pub plan: serde_json::Value,
 }

@@ -41,6 +41,7 @@ pub fn run_facts(scenario: &Scenario, spool: &Spool, known: Known) -> RunFacts {
         endpoints: vec!["primary".to_owned()],
         requests_due: known.requests_due,
         unmapped_share: spool.unmapped_share(),
+        capture_lost_share: spool.capture_lost_share(),
         plan: known.plan,
     }
 }

@@ -1,22 +1,19 @@
-//! Watches the tool itself: its CPU use, and the moments at which it did not run.
+//! Watches the tool itself: its CPU use, the moments at which it did not run, and the clock of its machine.
 //!
-//! Takes the recorder, gives `GeneratorCpu` events every second and `GeneratorBlind` events as they are noticed. The
-//! judging wing decides what they mean. Must not know what the tool is busy with.
+//! Takes the recorder, gives `GeneratorCpu` events every second, `GeneratorBlind` and `ClockStepped` events as they are
+//! noticed. The judging wing decides what they mean. Must not know what the tool is busy with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::heartbeat::{HEARTBEAT, Heartbeat, Noticed, Reading};
 use crate::record::Recorder;
 use crate::timeline::What;
 
-/// How often the heartbeat looks at the clock.
-const HEARTBEAT: Duration = Duration::from_millis(5);
-/// A heartbeat that comes later than this after the one before it shows that the tool was blind.
-const BLIND_AFTER: Duration = Duration::from_millis(100);
 /// How often CPU use is noted.
 const CPU_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -49,24 +46,35 @@ fn beat(recorder: &Recorder, stop: &AtomicBool) {
     let clock = recorder.clock();
     let allowed_millicores =
         std::thread::available_parallelism().map_or(1000, |cores| u32::try_from(cores.get() * 1000).unwrap_or(1000));
-    let mut last_beat = Instant::now();
+    let mut heartbeat = Heartbeat::new(read_clocks());
     let mut last_cpu = (Instant::now(), process_cpu_time());
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(HEARTBEAT);
-        let now = Instant::now();
-        if now - last_beat > BLIND_AFTER {
-            let (started_us, ended_us) = (clock.to_us(last_beat), clock.to_us(now));
-            recorder.event(What::GeneratorBlind { started_us, ended_us });
+        let reading = read_clocks();
+        for noticed in heartbeat.beat(reading) {
+            recorder.event(match noticed {
+                Noticed::Blind(started, ended) => {
+                    What::GeneratorBlind { started_us: clock.to_us(started), ended_us: clock.to_us(ended) }
+                }
+                Noticed::ClockStepped(by_us) => What::ClockStepped { by_us },
+            });
         }
-        last_beat = now;
-        let elapsed = now - last_cpu.0;
+        let elapsed = reading.after - last_cpu.0;
         if elapsed >= CPU_INTERVAL {
             let cpu = process_cpu_time();
             let used = cpu.saturating_sub(last_cpu.1).as_secs_f64() / elapsed.as_secs_f64();
-            recorder.event(What::GeneratorCpu { used_millicores: (used * 1000.0).round() as u32, allowed_millicores });
-            last_cpu = (now, cpu);
+            recorder.event(What::GeneratorCpu {
+                used_millicores: (used * 1000.0).round() as u32,
+                allowed_millicores,
+                heartbeat_late_us: u64::try_from(heartbeat.take_late_max().as_micros()).unwrap_or(u64::MAX),
+            });
+            last_cpu = (reading.after, cpu);
         }
     }
+}
+
+fn read_clocks() -> Reading {
+    Reading { before: Instant::now(), wall: SystemTime::now(), after: Instant::now() }
 }
 
 /// CPU time of this process, all threads, so far.

@@ -5,6 +5,7 @@ pub mod begin;
 mod conduct;
 mod facts;
 mod generator;
+mod heartbeat;
 mod host;
 mod load;
 mod measure;

@@ -299,6 +299,11 @@ fn trust(trust: &findings::Trust) -> Trust {
         schedule_lag: by_phase(&trust.schedule_lag),
         offered: trust.offered,
         released_share: trust.released_share,
+        late_share: trust.late_share,
+        cpu_share_max: trust.cpu_share_max,
+        heartbeat_late_us_max: trust.heartbeat_late_us_max,
+        capture_lost_share: trust.capture_lost_share,
+        unmapped_share: trust.unmapped_share,
         order: trust.order.map(|order| OrderKept { waits: order.waits, broken: order.broken }),
         reasons: trust.reasons.iter().map(reason).collect(),
     }

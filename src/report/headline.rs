@@ -165,7 +165,9 @@ pub fn trust(report: &Report) -> String {
     let order = trust.order.map_or_else(String::new, |order| {
         format!(", commits in order but for {} of {} waits", count(order.broken), count(order.waits))
     });
-    format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({}){order}", count(trust.offered))
+    let cpu = trust.cpu_share_max.map_or_else(String::new, |share| format!(", CPU at most {}", percent(share)));
+    let offered = count(trust.offered);
+    format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({offered}){cpu}{order}")
 }
 
 /// How many answers were not the captured ones.

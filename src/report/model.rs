@@ -191,6 +191,21 @@ pub struct Trust {
     pub offered: u64,
     /// Offered requests over those that fell due, 0 to 1; null until the number due is known.
     pub released_share: Option<f64>,
+    /// Share of the requests of `before` and `after` that the tool sent later than the limit of its lag; null without one.
+    #[serde(default)]
+    pub late_share: Option<f64>,
+    /// The largest share of the CPU time that the tool may use that it used in a second.
+    #[serde(default)]
+    pub cpu_share_max: Option<f64>,
+    /// How late the latest of the tool's heartbeats came, one a millisecond.
+    #[serde(default)]
+    pub heartbeat_late_us_max: Option<u64>,
+    /// Share of the captured traffic's requests that are missing from the workload, at least.
+    #[serde(default)]
+    pub capture_lost_share: f64,
+    /// Share of the workload's requests without a tenant.
+    #[serde(default)]
+    pub unmapped_share: f64,
     /// How the captured order of commits was kept; null where sessions were free of each other.
     #[serde(default)]
     pub order: Option<OrderKept>,

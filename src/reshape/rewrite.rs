@@ -127,8 +127,7 @@ impl Rewriter {
 
     /// Counts what could not be copied, beside what the captures could not use.
     pub fn skip(&mut self, reason: &str, skipped: Skipped) {
-        self.skipped.entry(reason.to_owned()).or_insert(Skipped { count: 0, first: skipped.first }).count +=
-            skipped.count;
+        self.skipped.entry(reason.to_owned()).or_insert(Skipped::none(skipped.first)).join(skipped);
     }
 
     /// Writes the end, and gives the file its name.
@@ -154,8 +153,9 @@ impl Rewriter {
     }
 
     fn take_skipped(&mut self, skipped: BTreeMap<String, Skipped>, origin: &Origin) {
-        for (reason, Skipped { count, first: (source, line) }) in skipped {
-            self.skip(&reason, Skipped { count, first: (source.saturating_add(origin.first_source), line) });
+        for (reason, skipped) in skipped {
+            let (source, line) = skipped.first;
+            self.skip(&reason, Skipped { first: (source.saturating_add(origin.first_source), line), ..skipped });
         }
     }
 

@@ -81,10 +81,17 @@ pub enum What {
     InFlight {
         tenants: Vec<(u32, u64)>,
     },
-    /// Every second: CPU time of this process in the last second, in thousandths of one core.
+    /// Every second: CPU time of this process in the last second, in thousandths of one core, and by how much the latest
+    /// heartbeat of that second came too late.
     GeneratorCpu {
         used_millicores: u32,
         allowed_millicores: u32,
+        #[serde(default)]
+        heartbeat_late_us: u64,
+    },
+    /// The wall clock of the tool's machine was set forward by so much, or back.
+    ClockStepped {
+        by_us: i64,
     },
     /// The tool itself did not run between these moments: a heartbeat came late.
     GeneratorBlind {

@@ -398,9 +398,53 @@ pub struct Skipped {
     pub count: u64,
     /// Index into the header's sources, and line (1-based), of the first.
     pub first: (u16, u64),
+    /// At least so many requests of the captured traffic are missing from the workload for it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub lost: u64,
+}
+
+/// What it says of missing requests that something was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// No request is missing for it.
+    None,
+    /// Each that is counted stands for a request.
+    Each,
+    /// However much is counted, at least one request is missing.
+    Some,
+}
+
+impl Skipped {
+    /// Nothing yet; the first will be here.
+    pub fn none(first: (u16, u64)) -> Self {
+        Self { count: 0, first, lost: 0 }
+    }
+
+    /// Counts `count` more.
+    pub fn add(&mut self, count: u64, loss: Loss) {
+        let lost = match loss {
+            Loss::None => 0,
+            Loss::Each => count,
+            Loss::Some => 1,
+        };
+        // What a journal says was lost may be any number.
+        self.count = self.count.saturating_add(count);
+        self.lost = self.lost.saturating_add(lost);
+    }
+
+    /// Counts what another capture skipped for the same reason.
+    pub fn join(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.lost = self.lost.saturating_add(other.lost);
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // the shape that serde asks for
 fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape that serde asks for
+fn is_nothing(value: &u64) -> bool {
     *value == 0
 }

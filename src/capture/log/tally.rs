@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::entry::Position;
-use crate::workload::record::Skipped;
+use crate::workload::record::{Loss, Skipped};
 
 /// Why something that a client did, or a part of the input, is not in the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,29 @@ impl Reason {
             }
             Self::ErrorWithoutStatement => "error whose statement was not logged (log_min_error_statement)",
             Self::FailedLogin => "login that failed",
+        }
+    }
+
+    /// Whether requests are missing for it.
+    fn loss(self) -> Loss {
+        match self {
+            Self::TruncatedRecord
+            | Self::ParameterCut
+            | Self::ParameterElided
+            | Self::ParametersMissing
+            | Self::ParametersUnreadable
+            | Self::FastPath
+            | Self::DurationWithoutStatement
+            | Self::ErrorWithoutStatement => Loss::Each,
+            Self::DamagedCompression => Loss::Some,
+            // No client asked for it, the replay does not want it, or another entry tells of it.
+            Self::ForeignLine
+            | Self::MemoryContext
+            | Self::WithoutEntry
+            | Self::WithoutTime
+            | Self::PortalFetch
+            | Self::Replication
+            | Self::FailedLogin => Loss::None,
         }
     }
 }
@@ -131,14 +154,14 @@ pub struct Tally {
 impl Tally {
     /// Counts something that is not in the workload.
     pub fn skip(&mut self, reason: Reason, at: Position) {
-        self.skipped.entry(reason).or_insert(Skipped { count: 0, first: at }).count += 1;
+        self.skipped.entry(reason).or_insert(Skipped::none(at)).add(1, reason.loss());
     }
 
     /// Counts several at once, the first of them here.
     pub fn skip_many(&mut self, reason: Reason, count: u64, first: Position) {
         if count > 0 {
-            let skipped = self.skipped.entry(reason).or_insert(Skipped { count: 0, first });
-            skipped.count += count;
+            let skipped = self.skipped.entry(reason).or_insert(Skipped::none(first));
+            skipped.add(count, reason.loss());
             skipped.first = skipped.first.min(first);
         }
     }

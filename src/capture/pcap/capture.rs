@@ -21,7 +21,7 @@ use super::files::{self, NetworkCapture};
 use super::fragments::Fragments;
 use super::packet::{self, Packet};
 use crate::tenant::{Mapping, Rules};
-use crate::workload::record::{Skipped, Source};
+use crate::workload::record::{Loss, Skipped, Source};
 
 /// Packets between two calls of `progress`.
 const PROGRESS_PACKETS: u64 = 16_384;
@@ -123,10 +123,12 @@ impl Reading {
                 }
                 Next::Unplaced => {
                     number += 1;
-                    self.skip("packet without a time, or of an interface that is not described", 1, at);
+                    self.skip("packet without a time, or of an interface that is not described", (1, Loss::None), at);
                 }
-                Next::Rest(bytes) => self.skip("bytes at the end of a file that are too few for a packet", bytes, at),
-                Next::Damaged => self.skip("rest of a file that is cut short or damaged", 1, at),
+                Next::Rest(bytes) => {
+                    self.skip("bytes at the end of a file that are too few for a packet", (bytes, Loss::Some), at)
+                }
+                Next::Damaged => self.skip("rest of a file that is cut short or damaged", (1, Loss::Some), at),
                 Next::Unknown => {
                     return Err(CaptureError::NotNetworkCapture { file: file.to_owned(), kind: "something else" });
                 }
@@ -139,7 +141,7 @@ impl Reading {
         self.packets += number;
         let opened = blocks.into_input();
         if opened.is_damaged() {
-            self.skip("rest of compressed data that is cut short or damaged", 1, (source, number));
+            self.skip("rest of compressed data that is cut short or damaged", (1, Loss::Some), (source, number));
         }
         Ok(opened)
     }
@@ -160,19 +162,19 @@ impl Reading {
         match packet {
             Packet::Tcp(segment) => {
                 if is_cut {
-                    self.skip("packet that is cut short (snapshot length)", 1, at);
+                    self.skip("packet that is cut short (snapshot length)", (1, Loss::None), at);
                 }
                 self.connections.take(&segment, time_us, at, &mut self.shared, &mut self.skipped)
             }
             Packet::UnknownLink => {
-                self.skip("packet of an unknown link type", 1, at);
+                self.skip("packet of an unknown link type", (1, Loss::None), at);
                 Ok(())
             }
             Packet::Fragment(_) | Packet::Other => Ok(()),
         }
     }
 
-    fn skip(&mut self, reason: &str, count: u64, at: (u16, u64)) {
-        skip(&mut self.skipped, reason, count, at);
+    fn skip(&mut self, reason: &str, counted: (u64, Loss), at: (u16, u64)) {
+        skip(&mut self.skipped, reason, counted, at);
     }
 }

@@ -12,7 +12,7 @@ use super::super::session::Shared;
 use super::super::wire::Reason;
 use super::connection::Connection;
 use super::packet::Segment;
-use crate::workload::record::Skipped;
+use crate::workload::record::{Loss, Skipped};
 
 /// Connections that are followed at a time.
 const CONNECTIONS_MAX: usize = 65_536;
@@ -62,7 +62,7 @@ impl Connections {
                 return Ok(());
             }
             if self.connections.len() >= CONNECTIONS_MAX {
-                skip(skipped, "packet of a connection beyond 65,536 at a time", 1, at);
+                skip(skipped, "packet of a connection beyond 65,536 at a time", (1, Loss::Some), at);
                 return Ok(());
             }
             self.connections.insert(ends, Connection::new(segment, is_first, &self.ports));
@@ -142,7 +142,7 @@ mod tests {
             take(true, b"");
             said.chunks(1_000).for_each(|payload| take(false, payload));
         }
-        let (forgotten, _) = shared.skipped[&Reason::Forgotten];
+        let forgotten = shared.skipped[&Reason::Forgotten].count;
         assert!((1..9).contains(&forgotten), "{forgotten}");
         connections.finish(&mut shared).unwrap();
     }

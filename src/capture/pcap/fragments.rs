@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::super::conclusion::skip;
 use super::packet::{Fragment, FragmentKey, Packet, tcp};
-use crate::workload::record::Skipped;
+use crate::workload::record::{Loss, Skipped};
 
 /// Packets that wait for fragments. Each is of 64 KiB at most.
 const WAITING_MAX: usize = 256;
@@ -78,7 +78,7 @@ impl Fragments {
         left.sort_unstable();
         left.into_iter().for_each(|(first, fragments)| self.lose(fragments, first));
         if let Some(first) = self.first_lost {
-            skip(skipped, "fragment of an IP packet of which others are missing", self.lost, first);
+            skip(skipped, "fragment of an IP packet of which others are missing", (self.lost, Loss::None), first);
         }
     }
 

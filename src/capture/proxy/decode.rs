@@ -17,7 +17,7 @@ use super::super::session::{Session, Shared};
 use super::super::wire::{Reason, Side};
 use super::journal::{self, Entry, JournalReader, What};
 use crate::tenant::{Mapping, Rules};
-use crate::workload::record::{Skipped, Source};
+use crate::workload::record::{Loss, Skipped, Source};
 
 /// The end of the year 9999, the last that a workload can name. What a journal says of a moment may be any number.
 const TIME_US_MAX: i64 = 253_402_300_799_999_999;
@@ -84,7 +84,7 @@ pub fn decode(options: &JournalOptions, given_up_bytes: u64, stop: &AtomicBool) 
         }
     }
     if given_up_bytes > 0 {
-        reading.skip("bytes relayed at the end that could not be written", given_up_bytes);
+        reading.skip("bytes relayed at the end that could not be written", (given_up_bytes, Loss::Some));
     }
     let source = Source { file: reader.upstream.clone(), sha256: reader.sha256(), kind: "proxy".to_owned() };
     let connections = reading.count;
@@ -168,7 +168,7 @@ impl Reading {
                     }
                 }
             }
-            What::Unrecorded(connections) => self.skip("connection that was not recorded", connections),
+            What::Unrecorded(connections) => self.skip("connection that was not recorded", (connections, Loss::Each)),
         }
         Ok(())
     }
@@ -202,8 +202,8 @@ impl Reading {
         }
     }
 
-    fn skip(&mut self, reason: &str, count: u64) {
-        conclusion::skip(&mut self.skipped, reason, count, (0, self.entries));
+    fn skip(&mut self, reason: &str, counted: (u64, Loss)) {
+        conclusion::skip(&mut self.skipped, reason, counted, (0, self.entries));
     }
 
     fn finish(mut self) -> io::Result<(Shared, BTreeMap<String, Skipped>)> {
@@ -247,7 +247,7 @@ mod tests {
             assert_eq!(reading.held.bytes, held_bytes);
             assert!(held_bytes <= reading.held.bytes_max, "{held_bytes}");
         }
-        let (forgotten, _) = reading.shared.skipped[&Reason::Forgotten];
+        let forgotten = reading.shared.skipped[&Reason::Forgotten].count;
         assert!((1..9).contains(&forgotten), "{forgotten}");
         reading.take(Entry { connection: 8, time_us: 2, what: What::Closed }).unwrap();
         assert!(reading.held.bytes <= reading.connections.values().map(Connection::held_bytes).sum());

@@ -25,7 +25,7 @@ use super::tap::Tap;
 use super::worker::{Workplace, work};
 use crate::net::{Address, Target, dial};
 use crate::workload::WriteError;
-use crate::workload::record::Skipped;
+use crate::workload::record::{Loss, Skipped};
 
 /// Until the upstream has answered when the proxy starts.
 const FIRST_DIAL_DEADLINE: Duration = Duration::from_secs(3);
@@ -274,7 +274,10 @@ impl Stopped {
             ("time that the journal could not be written", self.recorded.failures),
         ];
         for (reason, count) in counted.into_iter().filter(|(_, count)| *count > 0) {
-            decoded.report.skipped.insert(reason.to_owned(), Skipped { count, first: (0, 0) });
+            let mut skipped = Skipped::none((0, 0));
+            // What was not written stands in the journal's own count; connections without a server asked nothing of one.
+            skipped.add(count, Loss::None);
+            decoded.report.skipped.insert(reason.to_owned(), skipped);
         }
     }
 }

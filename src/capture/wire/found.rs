@@ -5,6 +5,7 @@
 use super::super::event::CopyData;
 use super::super::sequence::Draft;
 use crate::pgwire::backend::CancelKey;
+use crate::workload::record::Loss;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,25 @@ impl Reason {
             Self::ReplicationBytes => "bytes of replication",
             Self::EncryptedBytes => "bytes that are encrypted",
             Self::CancelWithoutRequest => "cancel request that reached no request",
+        }
+    }
+
+    /// Whether requests are missing for it.
+    pub fn loss(self) -> Loss {
+        match self {
+            Self::StatementUnknown | Self::PortalUnknown | Self::MessageTooLong | Self::MessageUnreadable => Loss::Each,
+            // Bytes, messages, or connections with any number of requests.
+            Self::CopyWithoutRequest
+            | Self::OldProtocol
+            | Self::FramingLost
+            | Self::LostBytes
+            | Self::EncryptedBytes => Loss::Some,
+            // What is forgotten is missed when it is executed.
+            Self::Unanswered
+            | Self::FailedLogin
+            | Self::Forgotten
+            | Self::ReplicationBytes
+            | Self::CancelWithoutRequest => Loss::None,
         }
     }
 }

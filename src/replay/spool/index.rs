@@ -40,6 +40,8 @@ pub struct Totals {
     pub requests: u64,
     /// Requests that are replayed: all but those counted in `not_replayed`.
     pub replayed: u64,
+    /// Requests of the captured traffic that the workload lacks, at least.
+    pub lost: u64,
     /// Replayed requests without a tenant.
     pub unmapped: u64,
     /// Microseconds from captured time 0 to the last event.

@@ -169,7 +169,11 @@ impl Pass {
                     self.end_session(live)?;
                 }
             }
-            Record::End(end) => self.index.totals.span_us = end.span_us,
+            Record::End(end) => {
+                self.index.totals.span_us = end.span_us;
+                self.index.totals.lost =
+                    end.skipped.values().fold(0, |lost, skipped| lost.saturating_add(skipped.lost));
+            }
             // It was taken before.
             Record::Header(_) => {}
         }

@@ -28,7 +28,7 @@ use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
@@ -120,6 +120,12 @@ impl Spool {
     /// Share of the replayed requests without a tenant, 0 to 1.
     pub fn unmapped_share(&self) -> f64 {
         self.index.totals.unmapped as f64 / self.index.totals.replayed.max(1) as f64
+    }
+
+    /// Share of the captured traffic's requests that the workload lacks by its own count, 0 to 1: at least so many.
+    pub fn capture_lost_share(&self) -> f64 {
+        let Totals { requests, lost, .. } = self.index.totals;
+        lost as f64 / requests.saturating_add(lost).max(1) as f64
     }
 
     /// The sessions in the order of their beginning, names as captured.
