@@ -25,9 +25,11 @@ CREATE DATABASE ent OWNER app;
 \\connect app
 SET ROLE app;
 CREATE TABLE notes (tenant text, id int, body text, PRIMARY KEY (tenant, id));
+CREATE TABLE observed (at timestamptz DEFAULT clock_timestamp());
 INSERT INTO notes SELECT t, i, 'note ' || i FROM unnest('{ada,bob,cyd}'::text[]) t, generate_series(1, 200) i;
 \\connect ent
 SET ROLE app;
+CREATE TABLE observed (at timestamptz DEFAULT clock_timestamp());
 CREATE SCHEMA dan;
 CREATE SCHEMA eve;
 CREATE TABLE dan.notes AS SELECT i AS id, 'note ' || i AS body FROM generate_series(1, 200) i;
