@@ -12,7 +12,7 @@ use super::run::RehearsalError;
 use crate::probe::{self, Database, Probes};
 use crate::record::Recorder;
 use crate::replay::pace::Pace;
-use crate::replay::{self, Engine, Spool};
+use crate::replay::{self, Copies, Engine, Spool};
 use crate::scenario::Scenario;
 use crate::scenario::resolved::Order;
 use crate::server::endpoint::Endpoint;
@@ -48,7 +48,8 @@ pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe
 pub fn pace(scenario: &Scenario) -> Pace {
     let workload = &scenario.workload;
     let ramp = scenario.ramp().map(Arc::new);
-    Pace { pacing: workload.pacing, ramp, ..Pace::new(workload.speed, workload.copies) }
+    let copies = Copies::new(workload.copies).with_jitter(workload.copy_jitter, workload.seed);
+    Pace { speed: workload.speed, ramp, pacing: workload.pacing, copies }
 }
 
 impl Measuring {

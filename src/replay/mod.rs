@@ -3,10 +3,12 @@
 //! [`Spool`] is the workload made ready on disk; [`pace`] says when a request is due, [`Engine`] sends
 //! it.
 
+mod copies;
 mod engine;
 pub mod pace;
 mod spool;
 
+pub use copies::Copies;
 pub use engine::{Engine, EngineError, EngineReport, Settings};
 pub use spool::{
     Body, Captured, CopyPart, DatabaseNames, Execution, Message, MessageSequence, RequestFacts, Session,

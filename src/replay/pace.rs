@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::copies::Copies;
 use crate::scenario::ramp::Ramp;
 use crate::scenario::resolved::{Pacing, Speed};
 
@@ -15,23 +16,27 @@ pub struct Pace {
     /// How the speed changes over the replay; takes the place of a factor in `speed`.
     pub ramp: Option<Arc<Ramp>>,
     pub pacing: Pacing,
-    /// Every session is replayed this many times, at least 1.
-    pub copies: u16,
-    /// What each copy lies behind the one before, microseconds of the workload.
-    pub copy_shift_us: u64,
+    pub copies: Copies,
+}
+
+/// One going through a session's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The session's place among all of the workload.
+    pub number: u32,
+    pub copy: u16,
 }
 
 impl Pace {
-    /// Copies spread evenly over a second of the workload, so that they do not arrive in the same microsecond.
+    /// The pace of an open loop without stages.
     pub fn new(speed: Speed, copies: u16) -> Self {
-        let copies = copies.max(1);
-        Self { speed, ramp: None, pacing: Pacing::Open, copies, copy_shift_us: 1_000_000 / u64::from(copies) }
+        Self { speed, ramp: None, pacing: Pacing::Open, copies: Copies::new(copies) }
     }
 
-    /// Microseconds after the replay's start at which something captured at `t_us` is due in this copy. With
+    /// Microseconds after the replay's start at which something captured at `t_us` is due in this turn. With
     /// [`Speed::Max`] everything is due at once; the caller moves it to the moment the session is ready.
-    pub fn due_us(&self, t_us: u64, copy: u16) -> u64 {
-        let shifted_us = t_us.saturating_add(self.copy_shift_us.saturating_mul(u64::from(copy)));
+    pub fn due_us(&self, t_us: u64, turn: Turn) -> u64 {
+        let shifted_us = t_us.saturating_add(self.copies.offset_us(turn.number, turn.copy));
         match (self.speed, &self.ramp) {
             (Speed::Max, _) => 0,
             (Speed::Factor(_), Some(ramp)) => ramp.due_us(shifted_us),
@@ -40,9 +45,10 @@ impl Pace {
         }
     }
 
-    /// How many copies of something captured at `t_us` are due before `until_us`.
-    pub fn copies_due(&self, t_us: u64, until_us: u64) -> u64 {
-        (0..self.copies).filter(|&copy| self.due_us(t_us, copy) < until_us).count() as u64
+    /// How often something that the session with this number did at `t_us` is due before `until_us`.
+    pub fn times_due(&self, t_us: u64, number: u32, until_us: u64) -> u64 {
+        let is_due = |copy: &u16| self.due_us(t_us, Turn { number, copy: *copy }) < until_us;
+        (0..self.copies.count()).filter(is_due).count() as u64
     }
 
     /// Whether the replay is a closed loop: due times mean nothing then.
@@ -64,15 +70,17 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const FIRST: Turn = Turn { number: 0, copy: 0 };
+
     #[test]
     fn the_captured_pace_is_kept_to_the_microsecond() {
         let pace = Pace::new(Speed::Factor(1.0), 1);
-        assert_eq!(pace.due_us(9_007_199_254_740_993, 0), 9_007_199_254_740_993);
+        assert_eq!(pace.due_us(9_007_199_254_740_993, FIRST), 9_007_199_254_740_993);
     }
 
     #[test]
     fn twice_as_fast_takes_half_the_time() {
-        assert_eq!(Pace::new(Speed::Factor(2.0), 1).due_us(3_000_000, 0), 1_500_000);
+        assert_eq!(Pace::new(Speed::Factor(2.0), 1).due_us(3_000_000, FIRST), 1_500_000);
     }
 
     #[test]
@@ -84,8 +92,8 @@ mod tests {
     #[test]
     fn copies_are_shifted_and_each_is_counted() {
         let pace = Pace::new(Speed::Factor(1.0), 4);
-        assert_eq!(pace.due_us(0, 3), 750_000);
-        assert_eq!(pace.copies_due(0, 500_000), 2);
-        assert_eq!(pace.copies_due(0, 500_001), 3);
+        assert_eq!(pace.due_us(0, Turn { copy: 3, ..FIRST }), 750_000);
+        assert_eq!(pace.times_due(0, 0, 500_000), 2);
+        assert_eq!(pace.times_due(0, 0, 500_001), 3);
     }
 }

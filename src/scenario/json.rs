@@ -35,6 +35,8 @@ pub fn to_json(scenario: &Scenario) -> Value {
             "order": workload.order.name(),
             "order_wait_ms": ms(workload.order_wait),
             "copies": workload.copies,
+            "copy_jitter_ms": ms(workload.copy_jitter),
+            "seed": workload.seed,
         },
         "staging": match &scenario.staging {
             Staging::Local(local) => local_json(local),

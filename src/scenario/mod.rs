@@ -16,6 +16,7 @@ mod read_load;
 mod read_staging;
 mod read_step;
 mod read_upgrade;
+mod read_workload;
 pub mod releases;
 mod render;
 pub mod resolved;

@@ -1,4 +1,4 @@
-//! The keys of a scenario and their defaults, all but staging and the upgrade.
+//! The keys of a scenario and their defaults, all but the workload, staging and the upgrade.
 //!
 //! Takes the tree and gives the resolved scenario; what is wrong goes to the problems, with a default in its place. Must
 //! not know about files other than their names.
@@ -10,13 +10,11 @@ use super::load::base_of;
 use super::read_load;
 use super::read_staging;
 use super::read_upgrade;
-use super::resolved::{Clients, ObjectiveText, Order, Pacing, Phases, Probes, Scenario, Speed, Trust, WorkloadChoice};
-use super::section::{Problems, Section, number_of, text_of};
+use super::read_workload;
+use super::resolved::{Clients, ObjectiveText, Phases, Probes, Scenario, Trust};
+use super::section::{Problems, Section, text_of};
 use super::tree::{Node, Origin, Table, Value};
 use crate::objective;
-
-/// The paces that a replay may have, as multiples of the captured one.
-pub(super) const FACTORS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 
 /// The scenario format that this program reads.
 const VERSION: i64 = 1;
@@ -32,7 +30,7 @@ pub(super) fn scenario(root: &Table, file: &Path, text: &str, problems: &Problem
         top.problem_at("name", "name must not be empty, nor hold a slash", "");
     }
     let objectives = top.array("objectives").iter().filter_map(|node| objective(node, text, problems)).collect();
-    let workload = workload(top.section("workload"), &base);
+    let workload = read_workload::workload(top.section("workload"), &base);
     let staging = read_staging::staging(top.section("staging"), &base, problems);
     let upgrade = read_upgrade::upgrade(top.section("upgrade"), &staging, &base, problems);
     let clients = Clients::read(top.section("clients"));
@@ -91,40 +89,6 @@ fn inside(node: &Node, value: &str, text: &str, at: std::ops::Range<usize>) -> O
         return Origin::File(start + at.start..start + at.end);
     }
     node.origin.clone()
-}
-
-fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice {
-    let file = section.file("file", base);
-    if file.is_none() && (!section.is_written() || section.node("file").is_none()) {
-        section.problem_at("file", "workload.file is missing", "add file = \"...\" under [workload]");
-    }
-    let choice = WorkloadChoice {
-        file: file.unwrap_or_default(),
-        speed: speed(&mut section),
-        pacing: section.choice("pacing", Pacing::NAMES, Pacing::from_name).unwrap_or(Pacing::Open),
-        order: section.choice("order", Order::NAMES, Order::from_name).unwrap_or(Order::Free),
-        order_wait: section.duration_at_least("order_wait", MILLISECOND).unwrap_or(Duration::from_secs(1)),
-        copies: section.integer("copies", 1, 10_000).map_or(1, |copies| copies as u16),
-    };
-    if choice.speed == Speed::Max && choice.pacing == Pacing::ThinkTime {
-        let hint = "\"think-time\" keeps the captured pauses, and \"max\" leaves them out: write one of the two";
-        section.problem_at("pacing", "workload.pacing cannot be \"think-time\" with speed = \"max\"", hint);
-    }
-    section.finish();
-    choice
-}
-
-fn speed(section: &mut Section<'_>) -> Speed {
-    let Some(node) = section.node("speed") else { return Speed::Factor(1.0) };
-    let factor = match &node.value {
-        Value::Text(text) if text == "max" => return Speed::Max,
-        value => number_of(value),
-    };
-    if !FACTORS.contains(&factor) {
-        let hint = "1.0 is the captured pace, 2.0 twice as fast; \"max\" is as fast as it goes";
-        section.problem_at("speed", "workload.speed must be a number between 0.001 and 1000, or \"max\"", hint);
-    }
-    Speed::Factor(factor)
 }
 
 fn phases(mut section: Section<'_>) -> Phases {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::read::FACTORS;
+use super::read_workload::FACTORS;
 use super::resolved::{LOAD_STAGES_MAX, LoadStage, WorkloadChoice};
 use super::section::{Problems, Section, number_of};
 use super::tree::Node;

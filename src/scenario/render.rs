@@ -24,7 +24,7 @@ pub fn render_text(scenario: &Scenario) -> String {
     let mut lines = Lines::default();
     lines.add("scenario", format!("{} ({})", scenario.name, shown_path(&scenario.file)));
     let workload = &scenario.workload;
-    lines.add("workload", format!("{}, {}, copies {}", shown_path(&workload.file), pace(workload), workload.copies));
+    lines.add("workload", format!("{}, {}, {}", shown_path(&workload.file), pace(workload), copies(workload)));
     lines.add("order", order(workload));
     match &scenario.staging {
         Staging::Local(local) => local_lines(&mut lines, local),
@@ -51,6 +51,16 @@ pub fn render_text(scenario: &Scenario) -> String {
         lines.add("objectives", text);
     }
     lines.text
+}
+
+/// The copies of sessions in words.
+fn copies(workload: &WorkloadChoice) -> String {
+    let copies = format!("copies {}", workload.copies);
+    if workload.copies == 1 || workload.copy_jitter.is_zero() {
+        return copies;
+    }
+    let jitter = format_duration(workload.copy_jitter);
+    format!("{copies}, their sessions up to {jitter} later by chance (seed {})", workload.seed)
 }
 
 /// The order of commits in words.

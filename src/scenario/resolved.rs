@@ -61,6 +61,10 @@ pub struct WorkloadChoice {
     pub order_wait: Duration,
     /// Every session is replayed this many times, shifted; 1 to 65,535.
     pub copies: u16,
+    /// Each session of each copy but the first starts later by a part of this, in captured time.
+    pub copy_jitter: Duration,
+    /// What is left to chance is the same for the same number.
+    pub seed: u64,
 }
 
 impl WorkloadChoice {

@@ -1,5 +1,6 @@
 //! Floor 0: the words that every other module uses. Pure values; no I/O, no clock but the one handed in.
 
+pub mod chance;
 pub mod class;
 pub mod exit;
 pub mod ids;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::replay::pace::Turn;
 use crate::replay::spool::{RequestFacts, SessionRequests, SpoolError, SpoolRequest};
 
 use super::schedule::Schedule;
@@ -11,7 +12,7 @@ use crate::scenario::resolved::Pacing;
 #[derive(Debug)]
 pub(super) struct Head {
     requests: SessionRequests,
-    copy: u16,
+    turn: Turn,
     next: Option<Next>,
     /// Captured moment at which the one before was answered.
     answered_t_us: Option<u64>,
@@ -30,8 +31,8 @@ pub(super) struct Next {
 
 impl Head {
     /// Stands before the first request.
-    pub fn new(requests: SessionRequests, copy: u16) -> Self {
-        Self { requests, copy, next: None, answered_t_us: None, kept_sql: None }
+    pub fn new(requests: SessionRequests, turn: Turn) -> Self {
+        Self { requests, turn, next: None, answered_t_us: None, kept_sql: None }
     }
 
     /// Goes to the next request; the session is done with the one before since `free_us`.
@@ -48,7 +49,7 @@ impl Head {
             (Pacing::ThinkTime, Some(answered_t_us)) => {
                 schedule.after_pause_us(free_us, facts.t_us.saturating_sub(answered_t_us))
             }
-            _ => schedule.due_us(facts.t_us, self.copy),
+            _ => schedule.due_us(facts.t_us, self.turn),
         }
     }
 

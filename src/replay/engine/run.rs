@@ -18,7 +18,7 @@ use super::order::CommitOrder;
 use super::schedule::Schedule;
 use super::worker::{Context, Opening, Share, WorkerReport, work};
 use crate::record::Recorder;
-use crate::replay::pace::Pace;
+use crate::replay::pace::{Pace, Turn};
 use crate::replay::spool::{Session, Spool, SpoolError};
 use crate::samples::sample::Outcome;
 use crate::scenario::resolved::Clients;
@@ -162,9 +162,10 @@ fn replay(
     stop: &watch::Receiver<bool>,
 ) -> Result<EngineReport, EngineError> {
     let schedule = Schedule::new(recorder.clock(), settings.pace.clone(), settings.starts_us);
-    let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(settings.pace.copies)));
+    let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(settings.pace.copies.count())));
     let sessions = spool.sessions().len();
-    let order = settings.order_wait.map(|limit| Arc::new(CommitOrder::new(sessions, settings.pace.copies, limit)));
+    let order =
+        settings.order_wait.map(|limit| Arc::new(CommitOrder::new(sessions, settings.pace.copies.count(), limit)));
     let shares = deal(spool.sessions(), &schedule, settings.workers, stop);
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
@@ -222,7 +223,7 @@ fn stand_over(
 
 /// Gives every session and copy to a worker, in turns, with the moment at which it connects.
 fn deal(sessions: &[Session], schedule: &Schedule, workers: usize, stop: &watch::Receiver<bool>) -> Vec<Share> {
-    let copies = schedule.pace().copies;
+    let copies = schedule.pace().copies.count();
     let openings = openings(sessions, schedule);
     let workers = workers.clamp(1, openings.len().max(1));
     let closed_loop = schedule.pace().is_closed_loop();
@@ -243,17 +244,18 @@ fn deal(sessions: &[Session], schedule: &Schedule, workers: usize, stop: &watch:
 fn openings(sessions: &[Session], schedule: &Schedule) -> Vec<Opening> {
     let now_us = schedule.now_us();
     let lead_us = schedule.starts_us().saturating_sub(now_us) as f64 * CONNECT_LEAD;
+    let copies = schedule.pace().copies.count();
     let early = sessions.iter().filter(|session| session.began_before_capture).count();
-    let early = (early * usize::from(schedule.pace().copies)).max(1);
-    let mut openings = Vec::with_capacity(sessions.len() * usize::from(schedule.pace().copies));
+    let early = (early * usize::from(copies)).max(1);
+    let mut openings = Vec::with_capacity(sessions.len() * usize::from(copies));
     let mut rank = 0;
     for (session, facts) in sessions.iter().enumerate() {
-        for copy in 0..schedule.pace().copies {
+        for copy in 0..copies {
             let at_us = if facts.began_before_capture {
                 rank += 1;
                 now_us + (lead_us * f64::from(rank - 1) / early as f64) as u64
             } else {
-                schedule.due_us(facts.opened_us, copy)
+                schedule.due_us(facts.opened_us, Turn { number: facts.number, copy })
             };
             openings.push(Opening { session, copy, at_us });
         }

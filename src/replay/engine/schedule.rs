@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use crate::replay::pace::Pace;
+use crate::replay::pace::{Pace, Turn};
 use crate::words::time::RunClock;
 
 /// Cheap to clone; all clones agree.
@@ -42,9 +42,9 @@ impl Schedule {
         self.clock.to_us(instant)
     }
 
-    /// The microsecond of the run at which something captured at `t_us` is due in this copy.
-    pub fn due_us(&self, t_us: u64, copy: u16) -> u64 {
-        self.starts_us.saturating_add(self.pace.due_us(t_us, copy))
+    /// The microsecond of the run at which something captured at `t_us` is due in this turn.
+    pub fn due_us(&self, t_us: u64, turn: Turn) -> u64 {
+        self.starts_us.saturating_add(self.pace.due_us(t_us, turn))
     }
 
     /// The microsecond of the run at which a client goes on that was free at `free_us` and then waits for `pause_us` of

@@ -21,6 +21,7 @@ use super::schedule::Schedule;
 use super::session::{SessionTask, State};
 use super::stop::Stop;
 use super::timer::Timer;
+use crate::replay::pace::Turn;
 use crate::replay::spool::{Session, Spool, SpoolError};
 use crate::scenario::resolved::Clients;
 use crate::server::endpoint::Endpoint;
@@ -141,15 +142,16 @@ fn session_task(context: &Rc<Context>, spool: &Spool, opening: Opening) -> Sessi
     let parameters: Vec<_> = session.parameters.clone().into_iter().collect();
     let login = context.endpoint.login_for(&session.user, &session.database, &parameters);
     let memory = SessionMemory::carried_in(&session.settings, &session.prepared);
+    let turn = Turn { number: session.number, copy: opening.copy };
     let closes_t_us = session.closed_us.unwrap_or(spool.totals().span_us);
     SessionTask {
         context: Rc::clone(context),
         about,
-        slot: opening.session * usize::from(schedule.pace().copies) + usize::from(opening.copy),
-        head: Head::new(spool.requests(session), opening.copy),
+        slot: opening.session * usize::from(schedule.pace().copies.count()) + usize::from(opening.copy),
+        head: Head::new(spool.requests(session), turn),
         order: place_of(context, spool.waits(session), session.number, about),
         link: Link::new(Rc::clone(context), about, login, memory),
-        closes_us: schedule.due_us(closes_t_us, opening.copy),
+        closes_us: schedule.due_us(closes_t_us, turn),
         state: State::default(),
     }
 }

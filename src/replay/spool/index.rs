@@ -21,7 +21,7 @@ pub struct Index {
     pub tenants: Vec<Tenant>,
     /// At most [`STATEMENTS_MAX`].
     pub statements: Vec<StatementFact>,
-    /// First block of the chain of all captured times, in the order of the requests.
+    /// First block of the chain of the captured times of all requests, each with the number of its session.
     pub(super) times: u64,
 }
 

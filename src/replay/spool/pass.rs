@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use super::bytes::put_signed;
+use super::bytes::{put_int, put_signed};
 use super::chain::{BlockFile, ChainWriter};
 use super::entries::{Entry, Mark};
 use super::held::{DataFlow, Held};
@@ -297,6 +297,7 @@ impl Pass {
         self.record.extend_from_slice(&held.body);
         live.chain.push(&self.record, &mut self.blocks)?;
         live.session.requests += 1;
+        let number = live.session.number;
         live.session.tenant = live.session.tenant.or(held.tenant);
         count_tenant(&mut self.index, held.tenant.map(|tenant| (tenant, live.session.database.as_str())));
         let sqlstate = facts.captured.sqlstate;
@@ -305,13 +306,15 @@ impl Pass {
             self.note_statement(statement, sqlstate.filter(|_| Some(at) == told_by));
         }
         self.body = held.body;
-        self.note_time(facts.t_us)
+        self.note_time(facts.t_us, number)
     }
 
-    fn note_time(&mut self, t_us: u64) -> io::Result<()> {
+    /// Notes the time for those who count what falls due.
+    fn note_time(&mut self, t_us: u64, number: u32) -> io::Result<()> {
         self.index.totals.replayed += 1;
         self.record.clear();
         put_signed(&mut self.record, t_us.wrapping_sub(self.last_t_us) as i64);
+        put_int(&mut self.record, u64::from(number));
         self.last_t_us = t_us;
         self.times.push(&self.record, &mut self.blocks)
     }

@@ -28,7 +28,7 @@ use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 10;
+const VERSION: u32 = 11;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
@@ -180,9 +180,10 @@ impl Spool {
         let mut times = ChainReader::new(Arc::clone(&self.file), self.index.times);
         let (mut t_us, mut count) = (0_u64, 0_u64);
         while times.advance().map_err(|_| SpoolError::Damaged)? {
-            let step = Take(times.record()).signed().ok_or(SpoolError::Damaged)?;
-            t_us = t_us.wrapping_add_signed(step);
-            count += pace.copies_due(t_us, until_us);
+            let mut record = Take(times.record());
+            t_us = t_us.wrapping_add_signed(record.signed().ok_or(SpoolError::Damaged)?);
+            let number = record.int().and_then(|number| u32::try_from(number).ok()).ok_or(SpoolError::Damaged)?;
+            count += pace.times_due(t_us, number, until_us);
         }
         Ok(Some(count))
     }

@@ -10,6 +10,7 @@ mod messages;
 mod odd_servers;
 mod order;
 mod outage;
+mod peak;
 mod retry;
 mod shape;
 mod stand_in;

@@ -1,0 +1,84 @@
+//! The keys of `[workload]`: what is replayed, at which pace, and how often.
+//!
+//! Takes the section and gives the choice. Must not know the workload's file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::resolved::{Order, Pacing, Speed, WorkloadChoice};
+use super::section::{Section, number_of};
+use super::tree::Value;
+
+/// The paces that a replay may have, as multiples of the captured one.
+pub(super) const FACTORS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
+
+/// Copies of a session, at most.
+const COPIES_MAX: i64 = 10_000;
+
+/// The choice; what is wrong goes to the section's problems, with a default in its place.
+pub(super) fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice {
+    let file = section.file("file", base);
+    if file.is_none() && (!section.is_written() || section.node("file").is_none()) {
+        section.problem_at("file", "workload.file is missing", "add file = \"...\" under [workload]");
+    }
+    let choice = WorkloadChoice {
+        file: file.unwrap_or_default(),
+        speed: speed(&mut section),
+        pacing: section.choice("pacing", Pacing::NAMES, Pacing::from_name).unwrap_or(Pacing::Open),
+        order: section.choice("order", Order::NAMES, Order::from_name).unwrap_or(Order::Free),
+        order_wait: section.duration_at_least("order_wait", Duration::from_millis(1)).unwrap_or(Duration::from_secs(1)),
+        copies: section.integer("copies", 1, COPIES_MAX).map_or(1, |copies| copies as u16),
+        copy_jitter: section.duration("copy_jitter").unwrap_or_default(),
+        seed: section.integer("seed", 0, i64::MAX).map_or(0, i64::unsigned_abs),
+    };
+    if choice.speed == Speed::Max && choice.pacing == Pacing::ThinkTime {
+        let hint = "\"think-time\" keeps the captured pauses, and \"max\" leaves them out: write one of the two";
+        section.problem_at("pacing", "workload.pacing cannot be \"think-time\" with speed = \"max\"", hint);
+    }
+    section.finish();
+    choice
+}
+
+fn speed(section: &mut Section<'_>) -> Speed {
+    let Some(node) = section.node("speed") else { return Speed::Factor(1.0) };
+    let factor = match &node.value {
+        Value::Text(text) if text == "max" => return Speed::Max,
+        value => number_of(value),
+    };
+    if !FACTORS.contains(&factor) {
+        let hint = "1.0 is the captured pace, 2.0 twice as fast; \"max\" is as fast as it goes";
+        section.problem_at("speed", "workload.speed must be a number between 0.001 and 1000, or \"max\"", hint);
+    }
+    Speed::Factor(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::tests::{refused, scenario};
+
+    const WORKLOAD: &str = "[workload]\nfile = \"w.jsonl\"\n";
+
+    #[test]
+    fn sessions_of_copies_may_start_by_chance() {
+        let scenario = scenario(&format!("{WORKLOAD}copies = 4\ncopy_jitter = \"500ms\"\nseed = 7\n"));
+        let workload = &scenario.workload;
+        assert_eq!((workload.copies, workload.copy_jitter, workload.seed), (4, Duration::from_millis(500), 7));
+        let shown = crate::scenario::render_text(&scenario);
+        assert!(shown.contains("copies 4, their sessions up to 500ms later by chance (seed 7)\n"), "{shown}");
+        let json = crate::scenario::to_json(&scenario);
+        assert_eq!((&json["workload"]["copy_jitter_ms"], &json["workload"]["seed"]), (&500.0.into(), &7.into()));
+    }
+
+    #[test]
+    fn what_is_no_number_of_copies_is_said_at_its_place() {
+        for (line, message) in [
+            ("copies = 0", "workload.copies must lie between 1 and 10000, and is 0"),
+            ("copy_jitter = 500", "workload.copy_jitter must be a duration"),
+            ("seed = -1", "workload.seed must lie between 0 and"),
+        ] {
+            let shown = refused(&format!("{WORKLOAD}{line}\n"), &[]);
+            assert!(shown.contains(message) && shown.contains("a.toml:3"), "{shown}");
+        }
+    }
+}
