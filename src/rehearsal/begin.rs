@@ -12,6 +12,7 @@ use crate::server::cache::Cache;
 use crate::server::install::{Installing, ObtainError, obtain, obtainable};
 use crate::words::ids::PgVersion;
 
+use super::measure::pace;
 use super::staging::Installations;
 
 /// Below the cache: prepared workloads.
@@ -85,7 +86,7 @@ pub async fn spool(scenario: &Scenario, cache: &Cache) -> Result<Spool, SpoolErr
 
 /// Everything that can be said against the scenario, errors first.
 pub fn findings(scenario: &Scenario, spool: Option<&Spool>, versions: ServerVersions) -> Vec<Finding> {
-    let workload = spool.map(workload_facts);
+    let workload = spool.map(|spool| workload_facts(scenario, spool));
     let mut findings = check_host(scenario);
     findings.extend(check(scenario, workload.as_ref(), versions));
     findings.sort_by_key(|finding| finding.level);
@@ -97,14 +98,17 @@ pub fn refuse(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.level == Level::Error)
 }
 
-fn workload_facts(spool: &Spool) -> WorkloadFacts {
+fn workload_facts(scenario: &Scenario, spool: &Spool) -> WorkloadFacts {
+    // A spool that cannot be read is said by the replay.
+    let copies = spool.copies_of_sessions(&pace(scenario, spool).copies).unwrap_or_default();
     let totals = spool.totals();
     let users: std::collections::BTreeSet<_> = spool.sessions().iter().map(|session| session.user.clone()).collect();
     WorkloadFacts {
         span_us: totals.span_us,
         sessions: spool.sessions().len() as u64,
-        peak_connections: spool.sessions_at_once() as u64,
+        peak_connections: spool.connections_at_once(&copies) as u64,
         databases: spool.databases().to_vec(),
+        tenants: spool.tenants().into_iter().map(|fact| fact.tenant).collect(),
         users: users.into_iter().collect(),
         requests: totals.requests,
     }

@@ -44,11 +44,14 @@ pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe
     })
 }
 
-/// Copies, speed and its stages by the scenario.
-pub fn pace(scenario: &Scenario) -> Pace {
+/// Copies, speed and its stages by the scenario; what it says of tenants, for those of the workload.
+pub fn pace(scenario: &Scenario, spool: &Spool) -> Pace {
     let workload = &scenario.workload;
     let ramp = scenario.ramp().map(Arc::new);
-    let copies = Copies::new(workload.copies).with_jitter(workload.copy_jitter, workload.seed);
+    let mut copies = Copies::new(workload.copies).with_jitter(workload.copy_jitter, workload.seed);
+    if !workload.tenants.is_empty() {
+        copies = copies.with_tenants(spool.tenants().iter().map(|fact| workload.copies_of(&fact.tenant)).collect());
+    }
     Pace { speed: workload.speed, ramp, pacing: workload.pacing, copies }
 }
 
@@ -69,7 +72,7 @@ impl Measuring {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let order_wait = (scenario.workload.order == Order::Commit).then_some(scenario.workload.order_wait);
         let settings = replay::Settings {
-            pace: pace(scenario),
+            pace: pace(scenario, spool),
             clients: scenario.clients.clone(),
             order_wait,
             starts_us,

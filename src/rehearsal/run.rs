@@ -238,7 +238,7 @@ async fn measure(
     drop(recorder);
     // First, since a recorder that failed is the cause of what fails after it.
     writer.finish()?;
-    facts.requests_due = spool.requests_due(&pace(scenario), until_us)?;
+    facts.requests_due = spool.requests_due(&pace(scenario, &spool), until_us)?;
     run_dir.write_facts(&facts)?;
     measured?;
     Ok(Rehearsed { run_dir: run_dir.path().to_owned(), conducted })

@@ -8,7 +8,7 @@ mod engine;
 pub mod pace;
 mod spool;
 
-pub use copies::Copies;
+pub use copies::{Copies, Owner};
 pub use engine::{Engine, EngineError, EngineReport, Settings};
 pub use spool::{
     Body, Captured, CopyPart, DatabaseNames, Execution, Message, MessageSequence, RequestFacts, Session,

@@ -45,10 +45,10 @@ impl Pace {
         }
     }
 
-    /// How often something that the session with this number did at `t_us` is due before `until_us`.
-    pub fn times_due(&self, t_us: u64, number: u32, until_us: u64) -> u64 {
+    /// How often something that so many copies of the session with this number do at `t_us` is due before `until_us`.
+    pub fn times_due(&self, t_us: u64, number: u32, copies: u16, until_us: u64) -> u64 {
         let is_due = |copy: &u16| self.due_us(t_us, Turn { number, copy: *copy }) < until_us;
-        (0..self.copies.count()).filter(is_due).count() as u64
+        (0..copies).filter(is_due).count() as u64
     }
 
     /// Whether the replay is a closed loop: due times mean nothing then.
@@ -93,7 +93,7 @@ mod tests {
     fn copies_are_shifted_and_each_is_counted() {
         let pace = Pace::new(Speed::Factor(1.0), 4);
         assert_eq!(pace.due_us(0, Turn { copy: 3, ..FIRST }), 750_000);
-        assert_eq!(pace.times_due(0, 0, 500_000), 2);
-        assert_eq!(pace.times_due(0, 0, 500_001), 3);
+        assert_eq!(pace.times_due(0, 0, 4, 500_000), 2);
+        assert_eq!(pace.times_due(0, 0, 4, 500_001), 3);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::plan::{Step, StepKind, TransferMode, Wait};
 use super::releases::Batch;
-use super::resolved::{LocalStaging, Scenario, Speed, Staging};
+use super::resolved::{LocalStaging, Scenario, Speed, Staging, TenantCopies};
 use crate::objective::{self, Bound, Metric};
 use crate::words::ids::{PgMajor, PgVersion};
 use crate::words::limits::PROBES_PER_SECOND_MAX;
@@ -58,10 +58,11 @@ pub struct WorkloadFacts {
     /// From the first to the last captured moment, microseconds.
     pub span_us: u64,
     pub sessions: u64,
-    /// Sessions that are open at the same time, at most.
+    /// Connections of the replay, with all copies, that are open at the same time, at most.
     pub peak_connections: u64,
     pub databases: Vec<String>,
     pub users: Vec<String>,
+    pub tenants: Vec<String>,
     pub requests: u64,
 }
 
@@ -84,6 +85,7 @@ pub fn check(scenario: &Scenario, workload: Option<&WorkloadFacts>, versions: Se
     }
     if let Some(workload) = workload {
         check_length(scenario, workload, &mut findings);
+        check_tenants(scenario, workload, &mut findings);
         check_connections(scenario, workload, &mut findings);
         check_probe_rate(scenario, workload, &mut findings);
     }
@@ -228,7 +230,7 @@ fn connections_allowed(local: &LocalStaging, scenario: &Scenario) -> u64 {
 fn check_connections(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Vec<Finding>) {
     let Staging::Local(local) = &scenario.staging else { return };
     let groups = workload.databases.len() as u64;
-    let clients = workload.peak_connections * u64::from(scenario.workload.copies);
+    let clients = workload.peak_connections;
     // Each fate group has warm connections for its reads, as many for its writes, and one for the fresh logins.
     let probes = if scenario.probes.enabled { groups * (2 * u64::from(scenario.probes.connections) + 1) } else { 0 };
     let allowed = connections_allowed(local, scenario);
@@ -239,6 +241,17 @@ fn check_connections(scenario: &Scenario, workload: &WorkloadFacts, findings: &m
         );
         let hint = format!("set staging.settings.max_connections to {} or more", (clients + probes + 10).max(100));
         findings.push(Finding::warning(message, hint));
+    }
+}
+
+fn check_tenants(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Vec<Finding>) {
+    let is_any = |wanted: &&TenantCopies| workload.tenants.iter().any(|name| wanted.tenant.matches(name));
+    for lacking in scenario.workload.tenants.iter().filter(|wanted| !is_any(wanted)) {
+        let pattern = lacking.tenant.as_str();
+        let hint = suggest::nearest(pattern, workload.tenants.iter().map(String::as_str));
+        let hint =
+            hint.map_or("pgrehearse workload info names them".to_owned(), |name| format!("did you mean \"{name}\"?"));
+        findings.push(Finding::warning(format!("no tenant of the workload is called \"{pattern}\""), hint));
     }
 }
 

@@ -37,6 +37,9 @@ pub fn to_json(scenario: &Scenario) -> Value {
             "copies": workload.copies,
             "copy_jitter_ms": ms(workload.copy_jitter),
             "seed": workload.seed,
+            "tenants": workload.tenants.iter().map(|own| {
+                json!({ "tenant": own.tenant.as_str(), "copies": own.copies })
+            }).collect::<Vec<_>>(),
         },
         "staging": match &scenario.staging {
             Staging::Local(local) => local_json(local),

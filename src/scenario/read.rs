@@ -30,7 +30,7 @@ pub(super) fn scenario(root: &Table, file: &Path, text: &str, problems: &Problem
         top.problem_at("name", "name must not be empty, nor hold a slash", "");
     }
     let objectives = top.array("objectives").iter().filter_map(|node| objective(node, text, problems)).collect();
-    let workload = read_workload::workload(top.section("workload"), &base);
+    let workload = read_workload::workload(top.section("workload"), &base, problems);
     let staging = read_staging::staging(top.section("staging"), &base, problems);
     let upgrade = read_upgrade::upgrade(top.section("upgrade"), &staging, &base, problems);
     let clients = Clients::read(top.section("clients"));

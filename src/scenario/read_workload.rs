@@ -5,9 +5,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::resolved::{Order, Pacing, Speed, WorkloadChoice};
-use super::section::{Section, number_of};
-use super::tree::Value;
+use super::resolved::{Order, Pacing, Speed, TENANT_COPIES_MAX, TenantCopies, WorkloadChoice};
+use super::section::{Problems, Section, number_of};
+use super::tree::{Node, Value};
+use crate::objective::Pattern;
 
 /// The paces that a replay may have, as multiples of the captured one.
 pub(super) const FACTORS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
@@ -16,7 +17,7 @@ pub(super) const FACTORS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 const COPIES_MAX: i64 = 10_000;
 
 /// The choice; what is wrong goes to the section's problems, with a default in its place.
-pub(super) fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice {
+pub(super) fn workload(mut section: Section<'_>, base: &Path, problems: &Problems) -> WorkloadChoice {
     let file = section.file("file", base);
     if file.is_none() && (!section.is_written() || section.node("file").is_none()) {
         section.problem_at("file", "workload.file is missing", "add file = \"...\" under [workload]");
@@ -30,6 +31,7 @@ pub(super) fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice 
         copies: section.integer("copies", 1, COPIES_MAX).map_or(1, |copies| copies as u16),
         copy_jitter: section.duration("copy_jitter").unwrap_or_default(),
         seed: section.integer("seed", 0, i64::MAX).map_or(0, i64::unsigned_abs),
+        tenants: tenants(&mut section, problems),
     };
     if choice.speed == Speed::Max && choice.pacing == Pacing::ThinkTime {
         let hint = "\"think-time\" keeps the captured pauses, and \"max\" leaves them out: write one of the two";
@@ -37,6 +39,32 @@ pub(super) fn workload(mut section: Section<'_>, base: &Path) -> WorkloadChoice 
     }
     section.finish();
     choice
+}
+
+fn tenants(section: &mut Section<'_>, problems: &Problems) -> Vec<TenantCopies> {
+    let path = section.path_of("tenant");
+    let nodes = section.array("tenant");
+    if nodes.len() > TENANT_COPIES_MAX {
+        let message = format!("workload.tenant has {} entries, and {TENANT_COPIES_MAX} at most are read", nodes.len());
+        section.problem_at("tenant", message, "name several tenants by one pattern with *");
+    }
+    nodes.iter().take(TENANT_COPIES_MAX).filter_map(|node| tenant(&path, node, problems)).collect()
+}
+
+fn tenant(path: &str, node: &Node, problems: &Problems) -> Option<TenantCopies> {
+    let mut section = Section::of_node(path, node, problems)?;
+    if section.node("tenant").is_none() {
+        section.problem_at("tenant", "workload.tenant.tenant is missing", "add tenant = \"acme\" or a pattern with *");
+    }
+    let tenant = section.text("tenant").map(Pattern::new);
+    let copies = section.node("copies").map_or(f64::NAN, |node| number_of(&node.value));
+    let is_sound = (0.0..=COPIES_MAX as f64).contains(&copies);
+    if !is_sound {
+        let message = format!("workload.tenant.copies must be a number between 0 and {COPIES_MAX}");
+        section.problem_at("copies", message, "1.5 is all of the tenant's traffic and half of its sessions once more");
+    }
+    section.finish();
+    Some(TenantCopies { tenant: tenant?, copies }).filter(|_| is_sound)
 }
 
 fn speed(section: &mut Section<'_>) -> Speed {
@@ -68,6 +96,38 @@ mod tests {
         assert!(shown.contains("copies 4, their sessions up to 500ms later by chance (seed 7)\n"), "{shown}");
         let json = crate::scenario::to_json(&scenario);
         assert_eq!((&json["workload"]["copy_jitter_ms"], &json["workload"]["seed"]), (&500.0.into(), &7.into()));
+    }
+
+    #[test]
+    fn tenants_may_have_copies_of_their_own() {
+        let scenario = scenario(&format!(
+            "{WORKLOAD}copies = 2\n[[workload.tenant]]\ntenant = \"acme*\"\ncopies = 3\n
+             [[workload.tenant]]\ntenant = \"acme-eu\"\ncopies = 1.5\n"
+        ));
+        let copies_of = |tenant| scenario.workload.copies_of(tenant);
+        assert_eq!([copies_of("acme-eu"), copies_of("bolt")], [3.0, 2.0], "the first that matches counts");
+        let shown = crate::scenario::render_text(&scenario);
+        assert!(shown.contains("            tenant acme-eu: copies 1.5\n"), "{shown}");
+        let json = crate::scenario::to_json(&scenario);
+        assert_eq!(json["workload"]["tenants"][0], serde_json::json!({"tenant": "acme*", "copies": 3.0}));
+    }
+
+    #[test]
+    fn what_a_tenant_lacks_or_has_out_of_range_is_said_at_its_place() {
+        for (tenant, message, place) in [
+            ("copies = 2", "workload.tenant.tenant is missing", "a.toml:3"),
+            ("tenant = \"a\"", "workload.tenant.copies must be a number between 0 and 10000", "a.toml:3"),
+            ("tenant = \"a\"\ncopies = -1", "workload.tenant.copies must be a number", "a.toml:5:10"),
+            ("tenant = \"a\"\ncopies = \"2\"", "workload.tenant.copies must be a number", "a.toml:5:10"),
+            ("tenant = 5\ncopies = 2", "workload.tenant.tenant must be a string", "a.toml:4:10"),
+            ("tenant = \"a\"\ncopies = 2\nspeed = 2", "unknown key \"speed\"", "a.toml:6:1"),
+        ] {
+            let shown = refused(&format!("{WORKLOAD}[[workload.tenant]]\n{tenant}\n"), &[]);
+            assert!(shown.contains(message) && shown.contains(place), "{tenant}\n{shown}");
+        }
+        let many = "[[workload.tenant]]\ntenant = \"a\"\ncopies = 2\n".repeat(1_001);
+        let shown = refused(&format!("{WORKLOAD}{many}"), &[]);
+        assert!(shown.contains("workload.tenant has 1001 entries, and 1000 at most are read"), "{shown}");
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub fn render_text(scenario: &Scenario) -> String {
     lines.add("scenario", format!("{} ({})", scenario.name, shown_path(&scenario.file)));
     let workload = &scenario.workload;
     lines.add("workload", format!("{}, {}, {}", shown_path(&workload.file), pace(workload), copies(workload)));
+    for own in &workload.tenants {
+        lines.add("workload", format!("tenant {}: copies {}", own.tenant.as_str(), own.copies));
+    }
     lines.add("order", order(workload));
     match &scenario.staging {
         Staging::Local(local) => local_lines(&mut lines, local),
@@ -56,7 +59,8 @@ pub fn render_text(scenario: &Scenario) -> String {
 /// The copies of sessions in words.
 fn copies(workload: &WorkloadChoice) -> String {
     let copies = format!("copies {}", workload.copies);
-    if workload.copies == 1 || workload.copy_jitter.is_zero() {
+    let has_one = workload.copies == 1 && workload.tenants.is_empty();
+    if has_one || workload.copy_jitter.is_zero() {
         return copies;
     }
     let jitter = format_duration(workload.copy_jitter);

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub use super::clients::{BrokenTransaction, Clients, OnDeadline, Reconnect, Retry, RetryOn};
 use super::plan::{AnalyzeMode, PgUpgradeOptions, Plan, written};
 use super::ramp::Ramp;
+use crate::objective::Pattern;
 use crate::words::ids::PgMajor;
 
 /// A whole scenario.
@@ -65,9 +66,28 @@ pub struct WorkloadChoice {
     pub copy_jitter: Duration,
     /// What is left to chance is the same for the same number.
     pub seed: u64,
+    /// Tenants with copies of their own, at most [`TENANT_COPIES_MAX`].
+    pub tenants: Vec<TenantCopies>,
+}
+
+/// Far more than anybody describes by hand.
+pub const TENANT_COPIES_MAX: usize = 1_000;
+
+/// How often the requests of some tenants are replayed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantCopies {
+    pub tenant: Pattern,
+    /// 0 to 10,000; of a fraction, so many of their sessions have one more.
+    pub copies: f64,
 }
 
 impl WorkloadChoice {
+    /// How often this tenant's requests are replayed: as the first that matches says.
+    pub fn copies_of(&self, tenant: &str) -> f64 {
+        let own = self.tenants.iter().find(|wanted| wanted.tenant.matches(tenant));
+        own.map_or(f64::from(self.copies), |own| own.copies)
+    }
+
     /// The key that makes the replay a closed loop, in which due times mean nothing; none where it is open.
     pub fn closed_loop(&self) -> Option<&'static str> {
         match (self.speed, self.pacing) {

@@ -35,10 +35,10 @@ impl Context {
         facts.part.stays_open && self.clients.broken_transaction == BrokenTransaction::Skip
     }
 
-    /// When a request that is not sent is given up: at its due time where it is the rest of a broken transaction, else
-    /// after its deadline, which each try has for itself; never in a closed loop, where nothing is late.
+    /// When a request that is not sent is given up: at its due time where it is left out or the rest of a broken
+    /// transaction, else after its deadline, which each try has for itself; never in a closed loop, where nothing is late.
     pub(super) fn gives_up_us(&self, next: &Next, state: &State) -> Option<u64> {
-        let skipped = state.skipping && next.facts.part.inside;
+        let skipped = next.is_left_out || (state.skipping && next.facts.part.inside);
         if self.schedule.pace().is_closed_loop() {
             return skipped.then_some(0);
         }
@@ -53,8 +53,11 @@ impl Context {
 }
 
 /// Books a request that is not sent: skipped as the rest of a broken transaction, or expired, and with it the
-/// transaction that it would have begun. One that was tried before ends as its last try did.
+/// transaction that it would have begun. One that was tried before ends as its last try did; one that is left out is not booked.
 pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: &Next) {
+    if next.is_left_out {
+        return;
+    }
     if let Some(retrying) = state.retrying.take() {
         context.book.sample(retrying.tried);
         return;
@@ -76,7 +79,7 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
 
 /// A sample of a request of which nothing has happened yet.
 pub(super) fn unsent(about: About, next: &Next) -> Sample {
-    let Next { facts, due_us } = next;
+    let Next { facts, due_us, .. } = next;
     Sample {
         kind: SampleKind::Request,
         class: facts.class,

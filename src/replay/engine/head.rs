@@ -27,7 +27,12 @@ pub(super) struct Next {
     /// Microsecond of the run at which it is due; in a closed loop it is due when the session is
     /// ready, but not before this.
     pub due_us: u64,
+    /// It is passed over when its time comes, and not offered: this copy does not send it.
+    pub is_left_out: bool,
 }
+
+/// Requests that are left out and passed over in one go: the next of them waits for its time, so that other sessions go on.
+const PASSED_AT_ONCE_MAX: u32 = 256;
 
 impl Head {
     /// Stands before the first request.
@@ -38,9 +43,21 @@ impl Head {
     /// Goes to the next request; the session is done with the one before since `free_us`.
     pub fn advance(&mut self, schedule: &Schedule, free_us: u64) -> Result<(), SpoolError> {
         self.kept_sql = None;
-        let facts = self.requests.advance()?;
-        self.next = facts.map(|facts| Next { facts, due_us: self.due_us(&facts, schedule, free_us) });
-        self.answered_t_us = facts.map(|facts| facts.t_us.saturating_add(facts.captured.total_us));
+        let Turn { number, copy } = self.turn;
+        let is_left_out = |facts: &RequestFacts| !schedule.pace().copies.sends(number, copy, facts.owner);
+        let mut facts = self.requests.advance()?;
+        let mut passed = 0;
+        while passed < PASSED_AT_ONCE_MAX && facts.as_ref().is_some_and(is_left_out) {
+            facts = self.requests.advance()?;
+            passed += 1;
+        }
+        self.next = facts.map(|facts| {
+            let due_us = self.due_us(&facts, schedule, free_us);
+            Next { facts, due_us, is_left_out: is_left_out(&facts) }
+        });
+        if let Some(Next { facts, is_left_out: false, .. }) = self.next {
+            self.answered_t_us = Some(facts.t_us.saturating_add(facts.captured.total_us));
+        }
         Ok(())
     }
 

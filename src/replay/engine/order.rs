@@ -24,7 +24,7 @@ pub(super) struct CommitOrder {
     sessions: Vec<Progress>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Progress {
     /// Requests of the session with lesser numbers than this are over.
     reached: AtomicU64,
@@ -32,11 +32,17 @@ struct Progress {
 }
 
 impl CommitOrder {
-    /// Stands before the first request of each session; a request waits for `limit` at most.
-    pub fn new(sessions: usize, copies: u16, limit: Duration) -> Self {
-        let copies = usize::from(copies);
-        let sessions = std::iter::repeat_with(Progress::default).take(sessions * copies).collect();
-        Self { limit, copies, sessions }
+    /// Stands before the first request of each session, of which there are so many copies by its number; a request waits
+    /// for `limit` at most.
+    pub fn new(copies_of: &[u16], limit: Duration) -> Self {
+        let copies = copies_of.iter().max().copied().unwrap_or_default();
+        let progress = |is_replayed| Progress {
+            // Nobody waits for a copy that there is not.
+            reached: AtomicU64::new(if is_replayed { 0 } else { u64::MAX }),
+            changed: Notify::new(),
+        };
+        let of_session = |&own: &u16| (0..copies).map(move |copy| progress(copy < own));
+        Self { limit, copies: copies.into(), sessions: copies_of.iter().flat_map(of_session).collect() }
     }
 
     fn progress(&self, number: u32, copy: u16) -> Option<&Progress> {

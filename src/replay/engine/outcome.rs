@@ -52,6 +52,7 @@ mod tests {
 
     use super::*;
     use crate::pgwire::backend::{CommandTag, ServerError, TransactionStatus};
+    use crate::replay::copies::Owner;
     use crate::replay::spool::{Captured, TransactionPart};
     use crate::words::ids::Fingerprint;
     use crate::words::sqlstate::SqlState;
@@ -61,6 +62,7 @@ mod tests {
             t_us: 0,
             event: 0,
             tenant: None,
+            owner: Owner::Session,
             class: SampleClass::Read,
             part: TransactionPart { commits, ..TransactionPart::default() },
             changes_session: false,

@@ -162,11 +162,11 @@ fn replay(
     stop: &watch::Receiver<bool>,
 ) -> Result<EngineReport, EngineError> {
     let schedule = Schedule::new(recorder.clock(), settings.pace.clone(), settings.starts_us);
-    let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(settings.pace.copies.count())));
-    let sessions = spool.sessions().len();
-    let order =
-        settings.order_wait.map(|limit| Arc::new(CommitOrder::new(sessions, settings.pace.copies.count(), limit)));
-    let shares = deal(spool.sessions(), &schedule, settings.workers, stop);
+    let copies = &settings.pace.copies;
+    let copies_of = spool.copies_of_sessions(copies).map_err(EngineError::Spool)?;
+    let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(copies.most())));
+    let order = settings.order_wait.map(|limit| Arc::new(CommitOrder::new(&copies_of, limit)));
+    let shares = deal(spool.sessions(), &copies_of, &schedule, settings.workers, stop);
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
         for (number, share) in shares.into_iter().enumerate() {
@@ -222,15 +222,21 @@ fn stand_over(
 }
 
 /// Gives every session and copy to a worker, in turns, with the moment at which it connects.
-fn deal(sessions: &[Session], schedule: &Schedule, workers: usize, stop: &watch::Receiver<bool>) -> Vec<Share> {
-    let copies = schedule.pace().copies.count();
-    let openings = openings(sessions, schedule);
+fn deal(
+    sessions: &[Session],
+    copies_of: &[u16],
+    schedule: &Schedule,
+    workers: usize,
+    stop: &watch::Receiver<bool>,
+) -> Vec<Share> {
+    let openings = openings(sessions, copies_of, schedule);
     let workers = workers.clamp(1, openings.len().max(1));
     let closed_loop = schedule.pace().is_closed_loop();
     let share = |worker: usize| {
         let own: Vec<Opening> = openings.iter().skip(worker).step_by(workers).copied().collect();
         let open_max = if closed_loop {
-            Session::most_at_once(own.iter().map(|opening| &sessions[opening.session])).max(usize::from(copies))
+            Session::most_at_once(own.iter().map(|opening| &sessions[opening.session]))
+                .max(usize::from(schedule.pace().copies.most()))
         } else {
             usize::MAX
         };
@@ -241,16 +247,16 @@ fn deal(sessions: &[Session], schedule: &Schedule, workers: usize, stop: &watch:
 
 /// When each session and copy connects, sorted: those that began before the capture spread over the time before the
 /// replay starts, the others when they were opened.
-fn openings(sessions: &[Session], schedule: &Schedule) -> Vec<Opening> {
+fn openings(sessions: &[Session], copies_of: &[u16], schedule: &Schedule) -> Vec<Opening> {
     let now_us = schedule.now_us();
     let lead_us = schedule.starts_us().saturating_sub(now_us) as f64 * CONNECT_LEAD;
-    let copies = schedule.pace().copies.count();
-    let early = sessions.iter().filter(|session| session.began_before_capture).count();
-    let early = (early * usize::from(copies)).max(1);
-    let mut openings = Vec::with_capacity(sessions.len() * usize::from(copies));
+    let copies = |facts: &Session| copies_of.get(facts.number as usize).copied().unwrap_or_default();
+    let early = sessions.iter().filter(|session| session.began_before_capture);
+    let early = early.map(|session| usize::from(copies(session))).sum::<usize>().max(1);
+    let mut openings = Vec::with_capacity(copies_of.iter().copied().map(usize::from).sum());
     let mut rank = 0;
     for (session, facts) in sessions.iter().enumerate() {
-        for copy in 0..copies {
+        for copy in 0..copies(facts) {
             let at_us = if facts.began_before_capture {
                 rank += 1;
                 now_us + (lead_us * f64::from(rank - 1) / early as f64) as u64

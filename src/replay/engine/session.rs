@@ -143,8 +143,11 @@ impl SessionTask {
         }
     }
 
-    /// The next request is due on a connection that is up: sends it, or gives it up.
+    /// The next request is due on a connection that is up: sends it, gives it up, or leaves it out.
     async fn take_up(&mut self, next: Next, stop: &mut Stop) -> Result<(), SpoolError> {
+        if next.is_left_out {
+            return self.advance();
+        }
         let skipped = self.state.skipping && next.facts.part.inside;
         let gives_up_us = self.context.gives_up_us(&next, &self.state);
         let is_late = gives_up_us.is_some_and(|at_us| at_us <= self.context.schedule.now_us());
@@ -343,7 +346,8 @@ impl SessionTask {
     /// The connection went while the session was idle; a block that was open is broken.
     fn skip_rest_of_block(&mut self) {
         let skips = self.context.clients.broken_transaction == BrokenTransaction::Skip;
-        self.state.skipping |= skips && self.head.next().is_some_and(|next| next.facts.part.inside);
+        let is_inside = |next: Next| next.facts.part.inside && !next.is_left_out;
+        self.state.skipping |= skips && self.head.next().is_some_and(is_inside);
     }
 
     /// Goes to the next request; the one before is over, and the others may know.
@@ -367,7 +371,7 @@ impl SessionTask {
             && !schedule.pace().is_closed_loop()
         {
             let gives_up_us = self.context.gives_up_us(&next, &self.state);
-            if gives_up_us.is_some_and(|at_us| at_us <= now_us) {
+            if next.is_left_out || gives_up_us.is_some_and(|at_us| at_us <= now_us) {
                 give_up(&self.context, self.about, &mut self.state, &next);
             } else {
                 self.context.book.offer();

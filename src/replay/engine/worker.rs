@@ -147,7 +147,7 @@ fn session_task(context: &Rc<Context>, spool: &Spool, opening: Opening) -> Sessi
     SessionTask {
         context: Rc::clone(context),
         about,
-        slot: opening.session * usize::from(schedule.pace().copies.count()) + usize::from(opening.copy),
+        slot: opening.session * usize::from(schedule.pace().copies.most()) + usize::from(opening.copy),
         head: Head::new(spool.requests(session), turn),
         order: place_of(context, spool.waits(session), session.number, about),
         link: Link::new(Rc::clone(context), about, login, memory),

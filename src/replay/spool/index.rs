@@ -21,7 +21,7 @@ pub struct Index {
     pub tenants: Vec<Tenant>,
     /// At most [`STATEMENTS_MAX`].
     pub statements: Vec<StatementFact>,
-    /// First block of the chain of the captured times of all requests, each with the number of its session.
+    /// First block of the chain of the captured moments of all requests.
     pub(super) times: u64,
 }
 

@@ -8,6 +8,7 @@ mod bytes;
 mod cache;
 mod chain;
 mod deeds;
+mod due;
 mod entries;
 mod held;
 mod index;
@@ -21,6 +22,7 @@ mod sending;
 mod session_requests;
 mod store;
 mod texts;
+mod times;
 mod transaction;
 mod waits;
 

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use super::bytes::{put_int, put_signed};
 use super::chain::{BlockFile, ChainWriter};
 use super::entries::{Entry, Mark};
 use super::held::{DataFlow, Held};
@@ -18,9 +17,11 @@ use super::request::RequestFacts;
 use super::rows::rows_of;
 use super::sending::{self, Names};
 use super::texts::{Statement, Texts, from_base64};
+use super::times::{Moment, TimesWriter};
 use super::transaction::{Deed, Transactions};
 use super::waits::WaitsWriter;
 use crate::facts::StatementFact;
+use crate::replay::copies::Owner;
 use crate::scenario::resolved::Order;
 use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
@@ -53,6 +54,8 @@ struct LiveSession {
     flow: Option<DataFlow>,
     /// Its last request ended without a Sync, so that the next one belongs to the same pipeline.
     is_parted: bool,
+    /// Whose its last request was.
+    owner: Option<Owner>,
 }
 
 impl LiveSession {
@@ -84,6 +87,10 @@ impl LiveSession {
         part.inside |= self.is_parted;
         part.stays_open |= sending.is_parted;
         self.is_parted = sending.is_parted;
+        let changes_session = sending.executed.iter().any(|statement| statement.does.changes_session);
+        let own = if changes_session && !part.stays_open { Owner::Session } else { Owner::Tenant(*tenant) };
+        let owner = self.owner.filter(|_| part.inside).unwrap_or(own);
+        self.owner = Some(owner);
         let told_by = sending.told_by(failed).and_then(|at| sending.executed.get(at));
         RequestFacts {
             t_us: request.t_us,
@@ -91,7 +98,8 @@ impl LiveSession {
             tenant: *tenant,
             class,
             part,
-            changes_session: sending.executed.iter().any(|statement| statement.does.changes_session),
+            owner,
+            changes_session,
             fingerprint: told_by.map(|statement| statement.fingerprint).unwrap_or_default(),
             at: request.at,
             captured,
@@ -109,11 +117,10 @@ pub(super) struct Pass {
     tenant_of: HashMap<u32, u32>,
     live: HashMap<u32, LiveSession>,
     statement_of: HashMap<Fingerprint, usize>,
-    times: ChainWriter,
+    times: TimesWriter,
     /// None where the order does not matter.
     waits: Option<WaitsWriter>,
     opened: u32,
-    last_t_us: u64,
     /// Reused for every record.
     record: Vec<u8>,
     /// Reused for the body of every request: a session that sends the next has let the one before go.
@@ -133,10 +140,9 @@ impl Pass {
             texts: Texts::default(),
             live: HashMap::new(),
             statement_of: HashMap::new(),
-            times: ChainWriter::default(),
+            times: TimesWriter::default(),
             waits: (order == Order::Commit).then(WaitsWriter::default),
             opened: 0,
-            last_t_us: 0,
             record: Vec::new(),
             body: Vec::new(),
         }
@@ -297,7 +303,7 @@ impl Pass {
         self.record.extend_from_slice(&held.body);
         live.chain.push(&self.record, &mut self.blocks)?;
         live.session.requests += 1;
-        let number = live.session.number;
+        let moment = Moment { t_us: facts.t_us, number: live.session.number, owner: facts.owner };
         live.session.tenant = live.session.tenant.or(held.tenant);
         count_tenant(&mut self.index, held.tenant.map(|tenant| (tenant, live.session.database.as_str())));
         let sqlstate = facts.captured.sqlstate;
@@ -306,17 +312,8 @@ impl Pass {
             self.note_statement(statement, sqlstate.filter(|_| Some(at) == told_by));
         }
         self.body = held.body;
-        self.note_time(facts.t_us, number)
-    }
-
-    /// Notes the time for those who count what falls due.
-    fn note_time(&mut self, t_us: u64, number: u32) -> io::Result<()> {
         self.index.totals.replayed += 1;
-        self.record.clear();
-        put_signed(&mut self.record, t_us.wrapping_sub(self.last_t_us) as i64);
-        put_int(&mut self.record, u64::from(number));
-        self.last_t_us = t_us;
-        self.times.push(&self.record, &mut self.blocks)
+        self.times.push(moment, &mut self.blocks)
     }
 
     fn note_statement(&mut self, statement: &Statement, sqlstate: Option<SqlState>) {

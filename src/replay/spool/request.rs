@@ -7,6 +7,7 @@ use super::bytes::{Take, put_bytes, put_int};
 use super::lists::List;
 use super::messages::MessageSequence;
 use crate::pgwire::digest::KnownDigest;
+use crate::replay::copies::Owner;
 use crate::words::class::SampleClass;
 use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
@@ -27,6 +28,8 @@ pub struct RequestFacts {
     pub event: u64,
     /// Index into the spool's tenants.
     pub tenant: Option<u32>,
+    /// Whose its transaction is.
+    pub owner: Owner,
     pub class: SampleClass,
     pub part: TransactionPart,
     /// Whether it changes the session (SET, LISTEN, PREPARE ...), so that a new connection must be told again.
@@ -198,6 +201,7 @@ impl<'a> SpoolRequest<'a> {
         let has = |bit| flags & bit != 0;
         let t_us = take.int()?;
         let event = take.int()?;
+        let owner = Owner::from_code(take.int()?)?;
         let class = *SampleClass::ALL.get(usize::from(take.byte()?))?;
         let fingerprint = Fingerprint(u64::from_le_bytes(take.array()?));
         let total_us = take.int()?;
@@ -230,7 +234,8 @@ impl<'a> SpoolRequest<'a> {
         };
         let captured = Captured { total_us, sqlstate, rows, digest };
         let changes_session = has(flag::CHANGES_SESSION);
-        let facts = RequestFacts { t_us, event, tenant, class, part, changes_session, fingerprint, at, captured };
+        let facts =
+            RequestFacts { t_us, event, tenant, owner, class, part, changes_session, fingerprint, at, captured };
         Some(Self { facts, body })
     }
 }
@@ -254,6 +259,7 @@ impl RequestFacts {
         put_int(out, bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
         put_int(out, facts.t_us);
         put_int(out, facts.event);
+        put_int(out, facts.owner.code());
         out.push(SampleClass::ALL.iter().position(|class| *class == facts.class).unwrap_or_default() as u8);
         out.extend_from_slice(&facts.fingerprint.0.to_le_bytes());
         put_int(out, facts.captured.total_us);
@@ -322,7 +328,7 @@ mod tests {
                 None => Body::Simple { sql: &sql },
             };
             let facts = RequestFacts {
-                t_us, event, tenant, class: SampleClass::ALL[class],
+                t_us, event, tenant, owner: Owner::Tenant(tenant), class: SampleClass::ALL[class],
                 part: TransactionPart { inside: bits[0], stays_open: bits[1], commits: bits[2] },
                 changes_session: bits[3],
                 fingerprint: Fingerprint(fingerprint),

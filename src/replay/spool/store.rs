@@ -14,21 +14,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bytes::Take;
 use super::cache::{self, Unfinished};
 use super::chain::{BlockFile, ChainReader};
 use super::index::{Index, Session, Totals};
 use super::pass::Pass;
 use super::session_requests::SessionRequests;
+use super::times::Times;
 use super::waits::SessionWaits;
 use crate::facts::{StatementFact, TenantFact};
-use crate::replay::pace::Pace;
 use crate::scenario::resolved::Order;
 use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 11;
+const VERSION: u32 = 12;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
@@ -133,11 +132,6 @@ impl Spool {
         &self.index.sessions
     }
 
-    /// The most sessions that are open at one moment of the capture, for one copy.
-    pub fn sessions_at_once(&self) -> usize {
-        Session::most_at_once(&self.index.sessions)
-    }
-
     /// Staging's databases that the workload goes to, sorted: the fate groups behind a sample's `database`.
     pub fn databases(&self) -> &[String] {
         &self.databases
@@ -168,24 +162,9 @@ impl Spool {
         &self.index.statements
     }
 
-    /// How many requests, over all copies, fall due less than `until_us` after the replay's start; none in a closed
-    /// loop. Reads the times of all requests, some bytes each.
-    ///
-    /// # Errors
-    /// The spool cannot be read.
-    pub fn requests_due(&self, pace: &Pace, until_us: u64) -> Result<Option<u64>, SpoolError> {
-        if pace.is_closed_loop() {
-            return Ok(None);
-        }
-        let mut times = ChainReader::new(Arc::clone(&self.file), self.index.times);
-        let (mut t_us, mut count) = (0_u64, 0_u64);
-        while times.advance().map_err(|_| SpoolError::Damaged)? {
-            let mut record = Take(times.record());
-            t_us = t_us.wrapping_add_signed(record.signed().ok_or(SpoolError::Damaged)?);
-            let number = record.int().and_then(|number| u32::try_from(number).ok()).ok_or(SpoolError::Damaged)?;
-            count += pace.times_due(t_us, number, until_us);
-        }
-        Ok(Some(count))
+    /// The moments of all requests.
+    pub(super) fn times(&self) -> Times {
+        Times::new(Arc::clone(&self.file), self.index.times)
     }
 
     /// What a session's requests wait for; nothing in a spool that was made for [`Order::Free`].
@@ -268,6 +247,7 @@ impl Spool {
 mod tests {
     use super::super::{Body, TransactionPart};
     use super::*;
+    use crate::replay::pace::Pace;
     use crate::scenario::resolved::Speed;
     use crate::words::class::SampleClass;
 
@@ -357,11 +337,6 @@ mod tests {
         assert_eq!(due(Speed::Factor(0.5), 1, 41), Some(2));
         assert_eq!(due(Speed::Factor(1.0), 2, 500_011), Some(5));
         assert_eq!(due(Speed::Max, 1, 1_000), None);
-    }
-
-    #[test]
-    fn sessions_at_one_moment_are_counted() {
-        assert_eq!(two_sessions().sessions_at_once(), 2);
     }
 
     #[test]

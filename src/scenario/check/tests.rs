@@ -18,6 +18,7 @@ fn workload() -> WorkloadFacts {
         peak_connections: 40,
         databases: vec!["a".into(), "b".into()],
         users: vec!["u".into()],
+        tenants: vec!["acme".into(), "bolt".into()],
         requests: 1000,
     }
 }
@@ -68,12 +69,24 @@ fn a_workload_shorter_than_its_phases_is_warned_about() {
 
 #[test]
 fn connections_beyond_the_limit_are_warned_about() {
-    let said_with_copies = |copies: u16, settings: &str| {
-        said(&format!("{WORKLOAD}copies = {copies}\n[staging]\nsettings = {{ {settings} }}\n"))
+    let said_with_copies = |copies: u64, settings: &str| {
+        let workload = WorkloadFacts { peak_connections: 40 * copies, ..workload() };
+        said_with(&format!("{WORKLOAD}[staging]\nsettings = {{ {settings} }}\n"), &workload, ServerVersions::default())
     };
     assert!(said_with_copies(1, "").is_empty(), "40 + 18 of 97");
     assert!(said_with_copies(2, "")[0].contains("up to 80 replayed connections and 18 of the probes"));
     assert!(said_with_copies(3, "max_connections = 200").is_empty());
+}
+
+#[test]
+fn a_tenant_that_the_workload_does_not_have_is_warned_about() {
+    let tenants = |name: &str| format!("{WORKLOAD}[[workload.tenant]]\ntenant = \"{name}\"\ncopies = 2\n");
+    assert!(said(&tenants("ac*")).is_empty());
+    assert_eq!(
+        said(&tenants("acmee")),
+        ["warning: no tenant of the workload is called \"acmee\"\nhint: did you mean \"acme\"?"]
+    );
+    assert!(said(&tenants("other*"))[0].ends_with("hint: pgrehearse workload info names them"));
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! More traffic than the captured: copies of sessions.
+//! More traffic than the captured: copies of sessions, and of the tenants in them.
 
 use std::time::Duration;
 
 use super::stand_in::{Deed, StandIn};
-use super::story::{CLIENTS, Replayed, Story};
+use super::story::{CLIENTS, PATIENT, Replayed, Story};
 use crate::replay::Copies;
 use crate::replay::pace::Pace;
 use crate::samples::sample::{Outcome::Ok, Sample};
@@ -44,4 +44,72 @@ async fn sessions_of_a_copy_start_apart_and_keep_their_own_times() {
     assert_ne!(first_us(2, 1) - first_us(1, 1), first_us(2, 0) - first_us(1, 0));
     let due = |until_us| story.spool().requests_due(&story.pace, until_us).unwrap();
     assert_eq!((due(1), due(1_000), due(u64::MAX)), (Some(1), Some(2), Some(12)));
+}
+
+/// What came on each connection, the one with the most first.
+fn heard(server: &StandIn, connections: usize) -> Vec<Vec<String>> {
+    let mut heard: Vec<_> = (1..=connections).map(|connection| server.heard(connection)).collect();
+    heard.sort_by_key(|texts| std::cmp::Reverse(texts.len()));
+    heard
+}
+
+#[tokio::test]
+async fn a_tenant_s_copies_are_its_transactions_alone_and_what_the_session_sets() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    let mut story = Story::new(CLIENTS)
+        .session(1)
+        .query(0, 1, "SET search_path = both")
+        .of_bolt()
+        .query(1, 1, "SELECT 'bolt'")
+        .of_bolt()
+        .query(2, 1, "BEGIN")
+        .query(3, 1, "SELECT 'acme'")
+        .query(4, 1, "SELECT 'bolt, in acme''s transaction'")
+        .of_bolt()
+        .query(5, 1, "COMMIT")
+        .session(2)
+        .query(6, 2, "SELECT 'bolt again'")
+        .of_bolt();
+    story.pace = Pace { copies: Copies::new(1).with_tenants(vec![2.0, 1.0]), ..Pace::new(Speed::Factor(100.0), 1) };
+    let replayed = story.replay(&server).await;
+    assert_eq!((replayed.report.offered(), replayed.report.count(Ok)), (12, 12));
+    assert_eq!(story.spool().requests_due(&story.pace, u64::MAX).unwrap(), Some(12));
+    assert_eq!(replayed.report.connects(), (3, 0), "session 2 is bolt's alone");
+    let heard = heard(&server, 3);
+    let copied =
+        ["SET search_path = both", "BEGIN", "SELECT 'acme'", "SELECT 'bolt, in acme''s transaction'", "COMMIT"];
+    assert_eq!((heard[0].len(), &heard[1][..], heard[2].len()), (6, &copied.map(str::to_owned)[..], 1));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_commit_of_a_copy_that_there_is_not() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    let mut story = Story::new(CLIENTS)
+        .session(1)
+        .session(2)
+        .query(0, 1, "UPDATE t SET a = 1 WHERE id = 5")
+        .took(1)
+        .query(5, 2, "UPDATE t SET a = 2 WHERE id = 5")
+        .of_bolt();
+    story.order_wait = Some(PATIENT);
+    story.pace = Pace { copies: Copies::new(1).with_tenants(vec![1.0, 2.0]), ..Pace::new(Speed::Factor(100.0), 1) };
+    let replayed = story.replay(&server).await;
+    assert_eq!((replayed.report.offered(), replayed.report.count(Ok)), (3, 3));
+    assert_eq!(of_copy(&replayed, 2, 1)[0].order_wait_us, 0);
+}
+
+#[tokio::test]
+async fn long_stretches_of_others_are_passed_over() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    let mut story = Story::new(CLIENTS).session(1);
+    for at_ms in 0..1_000 {
+        story = story.query(at_ms, 1, "SELECT 'bolt'").of_bolt();
+    }
+    let mut story = story.query(1_000, 1, "SELECT 'acme'");
+    for speed in [Speed::Factor(50.0), Speed::Max] {
+        story.pace = Pace { copies: Copies::new(1).with_tenants(vec![1.0, 0.0]), ..Pace::new(speed, 1) };
+        let replayed = story.replay(&server).await;
+        assert_eq!((replayed.report.offered(), replayed.report.count(Ok)), (1, 1));
+    }
+    assert_eq!(server.heard(1), ["SELECT 'acme'"]);
 }

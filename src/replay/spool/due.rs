@@ -1,0 +1,128 @@
+//! What falls due of a spool: how often its sessions are replayed, and how many requests come by a moment.
+//!
+//! Takes the pace; reads the moments of all requests, some bytes each. Must not know the clock.
+
+use super::store::{Spool, SpoolError};
+use crate::replay::copies::{Copies, Owner};
+use crate::replay::pace::Pace;
+
+impl Spool {
+    /// How often each session is replayed, by its number: as often as any tenant in it.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn copies_of_sessions(&self, copies: &Copies) -> Result<Vec<u16>, SpoolError> {
+        if !copies.differ() {
+            return Ok(vec![copies.most(); self.sessions().len()]);
+        }
+        let mut known: Vec<Option<u16>> = vec![None; self.sessions().len()];
+        let mut times = self.times();
+        while let Some(moment) = times.advance()? {
+            let Owner::Tenant(tenant) = moment.owner else { continue };
+            let of_session = known.get_mut(moment.number as usize).ok_or(SpoolError::Damaged)?;
+            *of_session = (*of_session).max(Some(copies.times(moment.number, tenant)));
+        }
+        // A session in which nobody has anything is as any other.
+        let of_nobody = |(number, times): (u32, Option<u16>)| times.unwrap_or_else(|| copies.times(number, None));
+        Ok((0..).zip(known).map(of_nobody).collect())
+    }
+
+    /// How many requests, over all copies, fall due less than `until_us` after the replay's start; none in a closed loop.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn requests_due(&self, pace: &Pace, until_us: u64) -> Result<Option<u64>, SpoolError> {
+        if pace.is_closed_loop() {
+            return Ok(None);
+        }
+        let of_sessions = self.copies_of_sessions(&pace.copies)?;
+        let mut times = self.times();
+        let mut count = 0;
+        while let Some(moment) = times.advance()? {
+            let copies = match moment.owner {
+                Owner::Session => *of_sessions.get(moment.number as usize).ok_or(SpoolError::Damaged)?,
+                Owner::Tenant(tenant) => pace.copies.times(moment.number, tenant),
+            };
+            count += pace.times_due(moment.t_us, moment.number, copies, until_us);
+        }
+        Ok(Some(count))
+    }
+
+    /// The most connections that the replay of this many copies has at one moment of the capture; `copies` by the numbers
+    /// of the sessions.
+    pub fn connections_at_once(&self, copies: &[u16]) -> usize {
+        let of = |number: u32| copies.get(number as usize).copied().unwrap_or_default();
+        let sessions = self.sessions().iter();
+        super::index::Session::most_at_once(
+            sessions.flat_map(|session| std::iter::repeat_n(session, of(session.number).into())),
+        )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::DatabaseNames;
+    use super::*;
+    use crate::scenario::resolved::Speed;
+
+    /// Session 1 is shared by acme (tenant 0) and bolt (tenant 1), session 2 is bolt's, in session 3 nobody has anything.
+    fn spool() -> Spool {
+        let tenant = |id: u32, name: &str| json!({"kind": "tenant", "id": id, "name": name});
+        let open =
+            |session: u32| json!({"kind": "open", "t_us": 0, "session": session, "database": "app", "user": "u"});
+        let mut sequence = 0;
+        let mut request = |t_us: u64, session: u32, tenant: Option<u32>, sql: &str| {
+            sequence += 1;
+            let sql =
+                json!({"text": sql, "fingerprint": crate::sql::fingerprint(sql), "class": crate::sql::classify(sql)});
+            json!({"kind": "request", "t_us": t_us, "session": session, "sequence": sequence, "tenant": tenant,
+                "simple": {"sql": sql}})
+        };
+        let lines = [
+            tenant(0, "acme"),
+            tenant(1, "bolt"),
+            open(1),
+            open(2),
+            open(3),
+            request(10, 1, Some(1), "SET search_path = bolt"),
+            request(20, 1, Some(1), "SELECT 1"),
+            request(30, 1, Some(0), "BEGIN"),
+            request(40, 1, Some(1), "SET LOCAL work_mem = '1MB'"),
+            request(50, 1, None, "COMMIT"),
+            request(60, 2, Some(1), "SELECT 2"),
+            json!({"kind": "close", "t_us": 65, "session": 1}),
+            request(70, 2, None, "SELECT 3"),
+            json!({"kind": "end", "sessions": 3, "requests": 7, "tenants": 2, "span_us": 80}),
+        ];
+        Spool::from_lines(&lines, DatabaseNames::new())
+    }
+
+    #[test]
+    fn a_session_has_as_many_copies_as_the_tenant_with_the_most() {
+        let spool = spool();
+        let copies = |times: [f64; 2]| spool.copies_of_sessions(&Copies::new(1).with_tenants(times.into())).unwrap();
+        assert_eq!(copies([3.0, 1.0]), [3, 1, 1]);
+        assert_eq!(copies([0.0, 2.0]), [2, 2, 1]);
+        assert_eq!(copies([0.0, 0.0]), [0, 1, 1], "what has no tenant is sent once");
+        assert_eq!(spool.copies_of_sessions(&Copies::new(4)).unwrap(), [4, 4, 4]);
+        assert_eq!(spool.connections_at_once(&[3, 1, 1]), 5);
+        assert_eq!(spool.connections_at_once(&[0, 2, 0]), 2);
+    }
+
+    #[test]
+    fn transactions_are_counted_for_the_tenant_that_began_them_and_settings_for_all() {
+        let spool = spool();
+        let due = |times: [f64; 2]| {
+            let copies = Copies::new(1).with_tenants(times.into());
+            let pace = Pace { copies, ..Pace::new(Speed::Factor(1.0), 1) };
+            spool.requests_due(&pace, u64::MAX).unwrap().unwrap()
+        };
+        assert_eq!(due([1.0, 1.0]), 7);
+        assert_eq!(due([3.0, 1.0]), 7 + 2 * (3 + 1), "acme's transaction and the SET before it");
+        assert_eq!(due([1.0, 2.0]), 7 + 2 + 1);
+        assert_eq!(due([0.0, 0.0]), 1);
+    }
+}
