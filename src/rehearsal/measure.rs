@@ -12,7 +12,7 @@ use super::run::RehearsalError;
 use crate::probe::{self, Database, Probes};
 use crate::record::Recorder;
 use crate::replay::pace::Pace;
-use crate::replay::{self, Copies, Engine, Spool};
+use crate::replay::{self, Copies, Engine, Rounds, Spool};
 use crate::scenario::Scenario;
 use crate::scenario::resolved::Order;
 use crate::server::endpoint::Endpoint;
@@ -44,7 +44,7 @@ pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe
     })
 }
 
-/// Copies, speed and its stages by the scenario; what it says of tenants, for those of the workload.
+/// Copies, rounds, speed and its stages by the scenario; what it says of tenants, for those of the workload.
 pub fn pace(scenario: &Scenario, spool: &Spool) -> Pace {
     let workload = &scenario.workload;
     let ramp = scenario.ramp().map(Arc::new);
@@ -52,7 +52,8 @@ pub fn pace(scenario: &Scenario, spool: &Spool) -> Pace {
     if !workload.tenants.is_empty() {
         copies = copies.with_tenants(spool.tenants().iter().map(|fact| workload.copies_of(&fact.tenant)).collect());
     }
-    Pace { speed: workload.speed, ramp, pacing: workload.pacing, copies }
+    let rounds = Rounds::new(workload.repeats, spool.totals().span_us);
+    Pace { speed: workload.speed, ramp, pacing: workload.pacing, copies, rounds }
 }
 
 impl Measuring {

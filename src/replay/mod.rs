@@ -6,10 +6,12 @@
 mod copies;
 mod engine;
 pub mod pace;
+mod rounds;
 mod spool;
 
 pub use copies::{Copies, Owner};
 pub use engine::{Engine, EngineError, EngineReport, Settings};
+pub use rounds::Rounds;
 pub use spool::{
     Body, Captured, CopyPart, DatabaseNames, Execution, Message, MessageSequence, RequestFacts, Session,
     SessionRequests,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::plan::{Step, StepKind, TransferMode, Wait};
 use super::releases::Batch;
-use super::resolved::{LocalStaging, Scenario, Speed, Staging, TenantCopies};
+use super::resolved::{LocalStaging, Loop, Scenario, Staging, TenantCopies};
 use crate::objective::{self, Bound, Metric};
 use crate::words::ids::{PgMajor, PgVersion};
 use crate::words::limits::PROBES_PER_SECOND_MAX;
@@ -192,11 +192,11 @@ fn plan_estimate(scenario: &Scenario) -> Duration {
 }
 
 fn check_length(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Vec<Finding>) {
-    let Speed::Factor(factor) = scenario.workload.speed else { return };
-    let offered = match scenario.ramp() {
-        Some(ramp) => Duration::from_micros(ramp.due_us(workload.span_us)),
-        None => Duration::from_micros(workload.span_us).div_f64(factor),
-    };
+    if matches!(scenario.workload.repeats, Loop::For(_)) && workload.span_us == 0 {
+        let hint = "capture for longer, or leave workload.loop out";
+        findings.push(Finding::error("a workload without a length cannot go on for a time", hint));
+    }
+    let Some(offered) = scenario.replayed_for(Duration::from_micros(workload.span_us)) else { return };
     let phases = scenario.phases.warmup + scenario.phases.before + scenario.phases.after;
     let estimate = plan_estimate(scenario);
     let needed = phases + estimate;
@@ -208,7 +208,8 @@ fn check_length(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Ve
             format_duration(phases),
             format_duration(estimate)
         );
-        let hint = "shorten phases.after, slow down workload.speed or the stages of the load, or capture for longer";
+        let hint = "shorten phases.after, slow down workload.speed or the stages of the load, set workload.loop, or capture for \
+                    longer";
         findings.push(Finding::warning(message, hint));
     }
 }

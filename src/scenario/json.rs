@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::plan::{PgUpgradeOptions, SqlTarget, Step, StepKind, Wait};
 use super::render::{milliseconds as ms, objectives};
 use super::resolved::{
-    ExternalStaging, Load, LoadSource, LocalStaging, Scenario, Sequences, ServerChoice, Speed, Staging, Strategy,
+    ExternalStaging, Load, LoadSource, LocalStaging, Loop, Scenario, Sequences, ServerChoice, Speed, Staging, Strategy,
 };
 use super::secret::redact_words;
 
@@ -37,6 +37,10 @@ pub fn to_json(scenario: &Scenario) -> Value {
             "copies": workload.copies,
             "copy_jitter_ms": ms(workload.copy_jitter),
             "seed": workload.seed,
+            "loop": match workload.repeats {
+                Loop::Times(times) => json!({ "rounds": times }),
+                Loop::For(time) => json!({ "for_ms": ms(time) }),
+            },
             "tenants": workload.tenants.iter().map(|own| {
                 json!({ "tenant": own.tenant.as_str(), "copies": own.copies })
             }).collect::<Vec<_>>(),

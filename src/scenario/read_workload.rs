@@ -5,13 +5,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::resolved::{Order, Pacing, Speed, TENANT_COPIES_MAX, TenantCopies, WorkloadChoice};
+use super::resolved::{Loop, Order, Pacing, Speed, TENANT_COPIES_MAX, TenantCopies, WorkloadChoice};
 use super::section::{Problems, Section, number_of};
 use super::tree::{Node, Value};
 use crate::objective::Pattern;
 
 /// The paces that a replay may have, as multiples of the captured one.
 pub(super) const FACTORS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
+
+/// Rounds of the workload, at most.
+const ROUNDS_MAX: u32 = 1_000_000;
 
 /// Copies of a session, at most.
 const COPIES_MAX: i64 = 10_000;
@@ -31,6 +34,7 @@ pub(super) fn workload(mut section: Section<'_>, base: &Path, problems: &Problem
         copies: section.integer("copies", 1, COPIES_MAX).map_or(1, |copies| copies as u16),
         copy_jitter: section.duration("copy_jitter").unwrap_or_default(),
         seed: section.integer("seed", 0, i64::MAX).map_or(0, i64::unsigned_abs),
+        repeats: repeats(&mut section),
         tenants: tenants(&mut section, problems),
     };
     if choice.speed == Speed::Max && choice.pacing == Pacing::ThinkTime {
@@ -39,6 +43,27 @@ pub(super) fn workload(mut section: Section<'_>, base: &Path, problems: &Problem
     }
     section.finish();
     choice
+}
+
+fn repeats(section: &mut Section<'_>) -> Loop {
+    let hint = "3 goes through it three times, \"10m\" for ten minutes";
+    let Some(node) = section.node("loop") else { return Loop::Times(1) };
+    match node.value {
+        Value::Integer(times) => match u32::try_from(times) {
+            Ok(times) if (1..=ROUNDS_MAX).contains(&times) => Loop::Times(times),
+            _ => {
+                let message = format!("workload.loop must lie between 1 and {ROUNDS_MAX}, and is {times}");
+                section.problem_of(node, message, hint);
+                Loop::Times(1)
+            }
+        },
+        Value::Text(_) => section.duration_at_least("loop", Duration::from_millis(1)).map_or(Loop::Times(1), Loop::For),
+        _ => {
+            let message = format!("workload.loop must be an integer or a duration, not {}", node.value.kind());
+            section.problem_of(node, message, hint);
+            Loop::Times(1)
+        }
+    }
 }
 
 fn tenants(section: &mut Section<'_>, problems: &Problems) -> Vec<TenantCopies> {
@@ -131,10 +156,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_of_copies_is_said_at_its_place() {
+    fn a_workload_may_go_on_for_rounds_or_for_a_time() {
+        for (written, repeats, text, json) in [
+            ("3", Loop::Times(3), "3 rounds", serde_json::json!({ "rounds": 3 })),
+            (
+                "\"10m\"",
+                Loop::For(Duration::from_secs(600)),
+                "again and again for 10m",
+                serde_json::json!({ "for_ms": 600_000.0 }),
+            ),
+        ] {
+            let scenario = scenario(&format!("{WORKLOAD}loop = {written}\n"));
+            assert_eq!(scenario.workload.repeats, repeats);
+            let shown = crate::scenario::render_text(&scenario);
+            assert!(shown.contains(&format!("copies 1, {text}\n")), "{shown}");
+            assert_eq!(crate::scenario::to_json(&scenario)["workload"]["loop"], json);
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_said_at_its_place() {
         for (line, message) in [
             ("copies = 0", "workload.copies must lie between 1 and 10000, and is 0"),
             ("copy_jitter = 500", "workload.copy_jitter must be a duration"),
+            ("loop = 0", "workload.loop must lie between 1 and 1000000, and is 0"),
+            ("loop = \"0s\"", "workload.loop must be at least 1ms"),
+            ("loop = \"often\"", "workload.loop: "),
+            ("loop = true", "workload.loop must be an integer or a duration, not a boolean"),
             ("seed = -1", "workload.seed must lie between 0 and"),
         ] {
             let shown = refused(&format!("{WORKLOAD}{line}\n"), &[]);

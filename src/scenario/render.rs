@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::plan::{AnalyzeMode, Cluster, PgUpgradeOptions, SqlTarget, StepKind, Wait};
 use super::resolved::{
-    ExternalStaging, LoadSource, LoadStage, LocalStaging, Order, Pacing, Scenario, Sequences, ServerChoice,
+    ExternalStaging, LoadSource, LoadStage, LocalStaging, Loop, Order, Pacing, Scenario, Sequences, ServerChoice,
     ServerSource, Speed, Staging, Strategy, WorkloadChoice,
 };
 use super::secret::redact_words;
@@ -24,7 +24,10 @@ pub fn render_text(scenario: &Scenario) -> String {
     let mut lines = Lines::default();
     lines.add("scenario", format!("{} ({})", scenario.name, shown_path(&scenario.file)));
     let workload = &scenario.workload;
-    lines.add("workload", format!("{}, {}, {}", shown_path(&workload.file), pace(workload), copies(workload)));
+    lines.add(
+        "workload",
+        format!("{}, {}, {}{}", shown_path(&workload.file), pace(workload), copies(workload), rounds(workload)),
+    );
     for own in &workload.tenants {
         lines.add("workload", format!("tenant {}: copies {}", own.tenant.as_str(), own.copies));
     }
@@ -65,6 +68,15 @@ fn copies(workload: &WorkloadChoice) -> String {
     }
     let jitter = format_duration(workload.copy_jitter);
     format!("{copies}, their sessions up to {jitter} later by chance (seed {})", workload.seed)
+}
+
+/// How often the workload is gone through, in words; nothing for once.
+fn rounds(workload: &WorkloadChoice) -> String {
+    match workload.repeats {
+        Loop::Times(1) => String::new(),
+        Loop::Times(times) => format!(", {times} rounds"),
+        Loop::For(time) => format!(", again and again for {}", format_duration(time)),
+    }
 }
 
 /// The order of commits in words.

@@ -34,6 +34,20 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// How long a workload that is so long is replayed; none in a closed loop, where nobody knows.
+    pub fn replayed_for(&self, span: Duration) -> Option<Duration> {
+        let Speed::Factor(factor) = self.workload.speed else { return None };
+        let rounds = match self.workload.repeats {
+            Loop::Times(times) => times,
+            Loop::For(time) => return Some(time),
+        };
+        let passed = span.saturating_mul(rounds);
+        Some(match self.ramp() {
+            Some(ramp) => Duration::from_micros(ramp.due_us(passed.as_micros() as u64)),
+            None => Duration::try_from_secs_f64(passed.as_secs_f64() / factor).unwrap_or(Duration::MAX),
+        })
+    }
+
     /// How the pace changes over the replay; none where it is steady or has no due times.
     pub fn ramp(&self) -> Option<Ramp> {
         match self.workload.speed {
@@ -66,6 +80,8 @@ pub struct WorkloadChoice {
     pub copy_jitter: Duration,
     /// What is left to chance is the same for the same number.
     pub seed: u64,
+    /// How long the workload goes on, from its start again when it is at its end.
+    pub repeats: Loop,
     /// Tenants with copies of their own, at most [`TENANT_COPIES_MAX`].
     pub tenants: Vec<TenantCopies>,
 }
@@ -96,6 +112,15 @@ impl WorkloadChoice {
             _ => None,
         }
     }
+}
+
+/// How long a workload goes on that begins again when it is at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loop {
+    /// It is gone through so often, at least once.
+    Times(u32),
+    /// Nothing is due later than this after its start.
+    For(Duration),
 }
 
 /// The pace of the replay.

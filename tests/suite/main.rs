@@ -26,6 +26,7 @@ mod packets;
 mod pcap_file;
 mod pcap_inputs;
 mod pcap_workload;
+mod peak_traffic;
 mod plans;
 mod proxy;
 mod scenarios;

@@ -14,6 +14,7 @@ pub(super) struct Head {
     requests: SessionRequests,
     turn: Turn,
     next: Option<Next>,
+    has_come_to_any: bool,
     /// Captured moment at which the one before was answered.
     answered_t_us: Option<u64>,
     /// The request's text, where it may change the session and its data took the request's place in memory.
@@ -37,13 +38,13 @@ const PASSED_AT_ONCE_MAX: u32 = 256;
 impl Head {
     /// Stands before the first request.
     pub fn new(requests: SessionRequests, turn: Turn) -> Self {
-        Self { requests, turn, next: None, answered_t_us: None, kept_sql: None }
+        Self { requests, turn, next: None, has_come_to_any: false, answered_t_us: None, kept_sql: None }
     }
 
     /// Goes to the next request; the session is done with the one before since `free_us`.
     pub fn advance(&mut self, schedule: &Schedule, free_us: u64) -> Result<(), SpoolError> {
         self.kept_sql = None;
-        let Turn { number, copy } = self.turn;
+        let Turn { number, copy, .. } = self.turn;
         let is_left_out = |facts: &RequestFacts| !schedule.pace().copies.sends(number, copy, facts.owner);
         let mut facts = self.requests.advance()?;
         let mut passed = 0;
@@ -51,11 +52,14 @@ impl Head {
             facts = self.requests.advance()?;
             passed += 1;
         }
-        self.next = facts.map(|facts| {
+        let next = facts.map(|facts| {
             let due_us = self.due_us(&facts, schedule, free_us);
             Next { facts, due_us, is_left_out: is_left_out(&facts) }
         });
+        let not_before_us = if schedule.pace().is_closed_loop() { free_us } else { 0 };
+        self.next = next.filter(|next| next.due_us.max(not_before_us) < schedule.ends_us());
         if let Some(Next { facts, is_left_out: false, .. }) = self.next {
+            self.has_come_to_any = true;
             self.answered_t_us = Some(facts.t_us.saturating_add(facts.captured.total_us));
         }
         Ok(())
@@ -68,6 +72,16 @@ impl Head {
             }
             _ => schedule.due_us(facts.t_us, self.turn),
         }
+    }
+
+    /// Which going through the session's requests this is.
+    pub fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// Whether there was a request to send.
+    pub fn has_come_to_any(&self) -> bool {
+        self.has_come_to_any
     }
 
     /// The request that is next; none at the session's end.

@@ -145,6 +145,23 @@ impl Link {
         self.memory.transaction_ended(false);
     }
 
+    /// Makes the session what it was at its beginning, which `memory` says, on the same connection; takes the connection down
+    /// if that does not work.
+    pub async fn start_over(&mut self, memory: SessionMemory) {
+        self.memory = memory;
+        self.prepared.clear();
+        let ends_block = self.in_transaction().then_some("ROLLBACK");
+        let Some(mut connection) = self.connection.take() else { return };
+        for statement in ends_block.into_iter().chain(["DISCARD ALL"]) {
+            let answer = ask(&mut connection, statement, self.context.clients.deadline).await;
+            if !answer.is_ok_and(|reply| reply.error.is_none()) {
+                self.take_down();
+                return;
+            }
+        }
+        self.restore(connection).await;
+    }
+
     /// Says goodbye.
     pub async fn close(self) {
         if let Some(connection) = self.connection {

@@ -4,6 +4,7 @@
 //! run          the engine: starts the workers, gathers what they report
 //! worker       one thread: opens its sessions at their times
 //! session      one captured session: its requests in order, each when it is due, each booked once
+//! rounds       the going through a session's requests, once or again
 //! head         the request that is next
 //! link         the session's connection: opened, lost, opened again, made what it was
 //! rest         the time without a connection of a session that waits for something to send
@@ -42,6 +43,7 @@ mod outcome;
 mod prepared;
 mod rest;
 mod retry;
+mod rounds;
 mod run;
 mod schedule;
 mod session;

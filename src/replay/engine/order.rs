@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::link::About;
 use super::stop::Stop;
 use super::worker::Context;
-use crate::replay::spool::{SessionWaits, SpoolError, Wait};
+use crate::replay::pace::Turn;
+use crate::replay::spool::{Session, SessionWaits, Spool, SpoolError, Wait};
 
 /// How far all sessions are, for all workers.
 #[derive(Debug)]
@@ -26,9 +26,16 @@ pub(super) struct CommitOrder {
 
 #[derive(Debug)]
 struct Progress {
-    /// Requests of the session with lesser numbers than this are over.
+    /// Requests of the session with lesser numbers than this are over; each round goes on with the numbers.
     reached: AtomicU64,
     changed: Notify,
+}
+
+impl Progress {
+    fn reach(&self, reached: u64) {
+        self.reached.store(reached, Ordering::Release);
+        self.changed.notify_waiters();
+    }
 }
 
 impl CommitOrder {
@@ -53,6 +60,13 @@ impl CommitOrder {
         self.progress(wait.number, copy).is_none_or(|progress| progress.reached.load(Ordering::Acquire) > wait.event)
     }
 
+    /// The session comes to no further request, so that nobody waits for it any more.
+    pub fn ended(&self, number: u32, copy: u16) {
+        if let Some(progress) = self.progress(number, copy) {
+            progress.reach(u64::MAX);
+        }
+    }
+
     /// Returns when the commit is over, whatever became of it. Cancel-safe.
     async fn until_over(&self, wait: Wait, copy: u16) {
         let Some(progress) = self.progress(wait.number, copy) else { return };
@@ -67,27 +81,30 @@ impl CommitOrder {
     }
 }
 
-/// The place of one session and copy in the order.
+/// The place of one session and copy in the order, for one round.
 #[derive(Debug)]
 pub(super) struct OrderPlace {
     order: Arc<CommitOrder>,
     waits: SessionWaits,
-    number: u32,
-    copy: u16,
+    turn: Turn,
+    /// What the round adds to the numbers of requests, and the number with which the next begins.
+    from: u64,
+    to: u64,
     /// The request that has waited: another try of it does not wait again.
     settled: Option<u64>,
 }
 
 impl OrderPlace {
-    pub fn new(order: Arc<CommitOrder>, waits: SessionWaits, number: u32, copy: u16) -> Self {
-        Self { order, waits, number, copy, settled: None }
+    /// Of a workload of so many requests.
+    pub fn new(order: Arc<CommitOrder>, waits: SessionWaits, turn: Turn, requests: u64) -> Self {
+        let from = requests.saturating_mul(turn.round.into());
+        Self { order, waits, turn, from, to: from.saturating_add(requests), settled: None }
     }
 
-    /// The session's next request is this one; none when it is at its end.
+    /// The session's next request is this one; none when the round is at its end.
     pub fn reached(&self, event: Option<u64>) {
-        if let Some(progress) = self.order.progress(self.number, self.copy) {
-            progress.reached.store(event.unwrap_or(u64::MAX), Ordering::Release);
-            progress.changed.notify_waiters();
+        if let Some(progress) = self.order.progress(self.turn.number, self.turn.copy) {
+            progress.reach(event.map_or(self.to, |event| self.from + event));
         }
     }
 
@@ -100,16 +117,16 @@ impl OrderPlace {
         if self.settled == Some(event) {
             return Ok(0);
         }
-        let (order, copy) = (&self.order, self.copy);
-        let waits = self.waits.of(event)?;
-        if waits.iter().all(|wait| order.is_over(*wait, copy)) {
+        let (order, copy, from) = (&self.order, self.turn.copy, self.from);
+        let waits = self.waits.of(event)?.iter().map(|wait| Wait { event: from + wait.event, ..*wait });
+        if waits.clone().all(|wait| order.is_over(wait, copy)) {
             return Ok(0);
         }
         let started_us = context.schedule.now_us();
         let breaks_us = started_us.saturating_add(order.limit.as_micros() as u64);
         let all_over = async {
             for wait in waits {
-                order.until_over(*wait, copy).await;
+                order.until_over(wait, copy).await;
             }
         };
         let is_broken = tokio::select! {
@@ -125,14 +142,14 @@ impl OrderPlace {
 }
 
 impl Drop for OrderPlace {
-    /// Whatever ended the session: nobody waits for it any more.
+    /// Whatever ended the round: nobody waits for what is left of it.
     fn drop(&mut self) {
         self.reached(None);
     }
 }
 
 /// The place of a session in the order, where there is one.
-pub(super) fn place_of(context: &Context, waits: SessionWaits, number: u32, about: About) -> Option<OrderPlace> {
+pub(super) fn place_of(context: &Context, spool: &Spool, session: &Session, turn: Turn) -> Option<OrderPlace> {
     let order = Arc::clone(context.order.as_ref()?);
-    Some(OrderPlace::new(order, waits, number, about.copy))
+    Some(OrderPlace::new(order, spool.waits(session), turn, spool.totals().requests))
 }

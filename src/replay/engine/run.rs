@@ -261,11 +261,11 @@ fn openings(sessions: &[Session], copies_of: &[u16], schedule: &Schedule) -> Vec
                 rank += 1;
                 now_us + (lead_us * f64::from(rank - 1) / early as f64) as u64
             } else {
-                schedule.due_us(facts.opened_us, Turn { number: facts.number, copy })
+                schedule.due_us(facts.opened_us, Turn { number: facts.number, copy, round: 0 })
             };
-            openings.push(Opening { session, copy, at_us });
+            openings.push(Opening { at_us, round: 0, session, copy });
         }
     }
-    openings.sort_by_key(|opening| opening.at_us);
+    openings.sort_unstable();
     openings
 }

@@ -47,6 +47,11 @@ impl Schedule {
         self.starts_us.saturating_add(self.pace.due_us(t_us, turn))
     }
 
+    /// The microsecond of the run from which on nothing is offered.
+    pub fn ends_us(&self) -> u64 {
+        self.starts_us.saturating_add(self.pace.rounds.ends_us())
+    }
+
     /// The microsecond of the run at which a client goes on that was free at `free_us` and then waits for `pause_us` of
     /// captured time; nobody's time begins before the replay does.
     pub fn after_pause_us(&self, free_us: u64, pause_us: u64) -> u64 {

@@ -19,7 +19,7 @@ use super::retry::Retrying;
 use super::stop::Stop;
 use super::worker::Context;
 use crate::pgwire::backend::TransactionStatus;
-use crate::replay::spool::{RequestFacts, SpoolError};
+use crate::replay::spool::{RequestFacts, Spool, SpoolError};
 use crate::samples::sample::{Outcome, Sample, SampleKind};
 use crate::scenario::resolved::BrokenTransaction;
 use crate::server::{ConnectError, ReplySummary};
@@ -27,6 +27,9 @@ use crate::server::{ConnectError, ReplySummary};
 /// A session and copy being replayed.
 pub(super) struct SessionTask {
     pub context: Rc<Context>,
+    pub spool: Spool,
+    /// Its index among the spool's sessions.
+    pub index: usize,
     pub about: About,
     /// Its slot among those in flight.
     pub slot: usize,
@@ -67,7 +70,7 @@ pub(super) enum Woken {
 }
 
 impl SessionTask {
-    /// Replays the session to its end, or to the end of the run.
+    /// Replays the session to its end, through all rounds if it lasts so long, or to the end of the run.
     ///
     /// # Errors
     /// The spool cannot be read; what was due before is booked.
@@ -82,6 +85,7 @@ impl SessionTask {
             match (woken, self.head.next()) {
                 (Woken::Due, Some(next)) => self.take_up(next, stop).await?,
                 (Woken::Due | Woken::Again, _) => {}
+                (Woken::Closed, _) if self.start_over().await? => {}
                 (Woken::Closed, _) => break,
                 (Woken::Stopped, _) => {
                     self.give_up_what_is_due()?;
@@ -366,9 +370,11 @@ impl SessionTask {
             self.context.book.sample(tried);
             self.head.advance(schedule, self.state.free_us)?;
         }
-        while let Some(next) = self.head.next()
+        if schedule.pace().is_closed_loop() {
+            return Ok(());
+        }
+        while let Some(next) = self.next_of_all_rounds()?
             && next.due_us <= now_us
-            && !schedule.pace().is_closed_loop()
         {
             let gives_up_us = self.context.gives_up_us(&next, &self.state);
             if next.is_left_out || gives_up_us.is_some_and(|at_us| at_us <= now_us) {

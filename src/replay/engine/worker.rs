@@ -1,28 +1,28 @@
 //! One worker: a thread with its share of the sessions, each opened at its time as a task of its own.
 //!
-//! A task exists only while its session is open, so that memory follows the sessions of the moment. Must not know the
-//! other workers.
+//! A task exists only while its session is open, so that memory follows the sessions of the moment. A session's next round is
+//! opened once the one before is over. Must not know the other workers.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use super::book::{BATCH_INTERVAL, Book, Counts};
 use super::differences::Differences;
-use super::head::Head;
 use super::in_flight::InFlight;
-use super::link::{About, Link};
-use super::memory::SessionMemory;
-use super::order::{CommitOrder, place_of};
+use super::order::CommitOrder;
+use super::rounds::lasts;
 use super::run::EngineError;
 use super::schedule::Schedule;
-use super::session::{SessionTask, State};
+use super::session::SessionTask;
 use super::stop::Stop;
 use super::timer::Timer;
 use crate::replay::pace::Turn;
-use crate::replay::spool::{Session, Spool, SpoolError};
+use crate::replay::spool::{Spool, SpoolError};
 use crate::scenario::resolved::Clients;
 use crate::server::endpoint::Endpoint;
 use crate::words::time::RunClock;
@@ -41,18 +41,44 @@ pub(super) struct Context {
     pub order: Option<Arc<CommitOrder>>,
 }
 
-/// A session and copy with the moment at which it connects.
-#[derive(Clone, Copy, Debug)]
+/// A round of a session and copy with the moment at which it connects; in the order in which they are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Opening {
+    pub at_us: u64,
+    pub round: u32,
     /// Index among the spool's sessions.
     pub session: usize,
     pub copy: u16,
-    pub at_us: u64,
 }
+
+impl Opening {
+    fn turn(&self, spool: &Spool) -> Turn {
+        Turn { number: spool.sessions()[self.session].number, copy: self.copy, round: self.round }
+    }
+
+    /// The session's next round, once this one is over: none where there is none, or where the session itself went on.
+    fn next(&self, context: &Context, spool: &Spool) -> Option<Self> {
+        let session = &spool.sessions()[self.session];
+        let turn = self.turn(spool);
+        let round = context.schedule.pace().rounds.after(turn.round).filter(|_| !lasts(session));
+        let next = round.map(|round| Turn { round, ..turn });
+        let next = next.filter(|next| context.is_offered(next, session.opened_us));
+        if let (None, Some(order)) = (next, &context.order) {
+            order.ended(turn.number, turn.copy);
+        }
+        let next = next?;
+        Some(Self { at_us: context.schedule.due_us(session.opened_us, next), round: next.round, ..*self })
+    }
+}
+
+/// The rounds that are still to be opened, the next on top.
+type Openings = BinaryHeap<Reverse<Opening>>;
+
+type Tasks = JoinSet<(Opening, Result<(), SpoolError>)>;
 
 /// A worker's share.
 pub(super) struct Share {
-    /// Sorted by the time of opening.
+    /// The first rounds.
     pub openings: Vec<Opening>,
     /// Sessions that may be open at one moment; only a closed loop comes to it.
     pub open_max: usize,
@@ -98,60 +124,67 @@ pub(super) fn work(
     Ok(WorkerReport { counts: flushed.book.counts(), ended: result? })
 }
 
-/// Opens every session at its time and sees all to their ends; true when none was cut short.
+/// Opens every session at its time, round by round, and sees all to their ends; true when none was cut short.
 async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Result<bool, EngineError> {
     let mut stop = Stop::new(share.stop.clone());
-    let mut open: JoinSet<Result<(), SpoolError>> = JoinSet::new();
+    let mut openings: Openings = share.openings.into_iter().map(Reverse).collect();
+    let mut open = Tasks::new();
     let mut result = Ok(());
-    'opening: for opening in share.openings {
-        let mut is_time = false;
-        while !is_time || open.len() >= share.open_max {
-            tokio::select! {
-                biased;
-                () = stop.requested() => break 'opening,
-                Some(ended) = open.join_next(), if !open.is_empty() => note_end(ended, &mut result),
-                () = context.timer.until(Some(opening.at_us)), if !is_time => is_time = true,
+    while !(openings.is_empty() && open.is_empty()) {
+        let at_us = openings.peek().map(|Reverse(opening)| opening.at_us).filter(|_| open.len() < share.open_max);
+        tokio::select! {
+            biased;
+            () = stop.requested() => break,
+            Some(ended) = open.join_next(), if !open.is_empty() => {
+                openings.extend(note_end(ended, &context, spool, &mut result));
+            }
+            () = context.timer.until(at_us), if at_us.is_some() => {
+                let Some(Reverse(opening)) = openings.pop() else { continue };
+                let task = SessionTask::new(&context, spool, opening.session, opening.turn(spool));
+                let mut stop = Stop::new(share.stop.clone());
+                open.spawn_local(async move { (opening, task.run(&mut stop).await) });
             }
         }
-        let task = session_task(&context, spool, opening);
-        let mut stop = Stop::new(share.stop.clone());
-        open.spawn_local(async move { task.run(&mut stop).await });
     }
     while let Some(ended) = open.join_next().await {
-        note_end(ended, &mut result);
+        openings.extend(note_end(ended, &context, spool, &mut result));
     }
+    book_what_was_due(&context, spool, openings, &mut stop, &mut result).await;
     result.map(|()| !*share.stop.borrow())
 }
 
-/// Keeps the first failure; the other sessions go on.
-fn note_end(ended: Result<Result<(), SpoolError>, tokio::task::JoinError>, result: &mut Result<(), EngineError>) {
+/// The run ended: rounds whose time came while the round before was not over book what fell due in them.
+async fn book_what_was_due(
+    context: &Rc<Context>,
+    spool: &Spool,
+    mut openings: Openings,
+    stop: &mut Stop,
+    result: &mut Result<(), EngineError>,
+) {
+    let now_us = context.schedule.now_us();
+    let is_open_loop = !context.schedule.pace().is_closed_loop();
+    while let Some(Reverse(opening)) = openings.pop().filter(|Reverse(opening)| is_open_loop && opening.at_us <= now_us)
+    {
+        let task = SessionTask::new(context, spool, opening.session, opening.turn(spool));
+        let ended = task.run(stop).await;
+        openings.extend(note_end(Ok((opening, ended)), context, spool, result));
+    }
+}
+
+/// Keeps the first failure; the other sessions go on. Gives the session's next round.
+fn note_end(
+    ended: Result<(Opening, Result<(), SpoolError>), JoinError>,
+    context: &Context,
+    spool: &Spool,
+    result: &mut Result<(), EngineError>,
+) -> Option<Reverse<Opening>> {
     let failure = match ended {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => EngineError::Spool(error),
+        Ok((opening, Ok(()))) => return opening.next(context, spool).map(Reverse),
+        Ok((_, Err(error))) => EngineError::Spool(error),
         Err(_) => EngineError::Panicked,
     };
     if result.is_ok() {
         *result = Err(failure);
     }
-}
-
-fn session_task(context: &Rc<Context>, spool: &Spool, opening: Opening) -> SessionTask {
-    let session: &Session = &spool.sessions()[opening.session];
-    let schedule = &context.schedule;
-    let about = About { session: session.session, copy: opening.copy, database: spool.database_index(session) };
-    let parameters: Vec<_> = session.parameters.clone().into_iter().collect();
-    let login = context.endpoint.login_for(&session.user, &session.database, &parameters);
-    let memory = SessionMemory::carried_in(&session.settings, &session.prepared);
-    let turn = Turn { number: session.number, copy: opening.copy };
-    let closes_t_us = session.closed_us.unwrap_or(spool.totals().span_us);
-    SessionTask {
-        context: Rc::clone(context),
-        about,
-        slot: opening.session * usize::from(schedule.pace().copies.most()) + usize::from(opening.copy),
-        head: Head::new(spool.requests(session), turn),
-        order: place_of(context, spool.waits(session), session.number, about),
-        link: Link::new(Rc::clone(context), about, login, memory),
-        closes_us: schedule.due_us(closes_t_us, turn),
-        state: State::default(),
-    }
+    None
 }

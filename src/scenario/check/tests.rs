@@ -63,8 +63,21 @@ fn a_workload_shorter_than_its_phases_is_warned_about() {
     assert!(said[0].starts_with("warning: the workload lasts 90s at this speed, and the phases take 80s"), "{said:?}");
     let fast = format!("{WORKLOAD}speed = 4.0\n");
     assert!(said_with(&fast, &workload(), ServerVersions::default())[0].contains("lasts 75s"));
+    for looped in ["loop = 2", "loop = \"5m\""] {
+        let looped = format!("{WORKLOAD}{looped}\n");
+        assert!(said_with(&looped, &short, ServerVersions::default()).is_empty(), "{looped}");
+    }
+    let shorter = format!("{WORKLOAD}loop = \"85s\"\n");
+    assert!(said_with(&shorter, &workload(), ServerVersions::default())[0].contains("lasts 85s"));
     let rising = format!("{WORKLOAD}[[load.stage]]\ntarget = 9\nduration = \"10s\"\n");
     assert!(said_with(&rising, &workload(), ServerVersions::default())[0].contains("lasts 37s"));
+}
+
+#[test]
+fn a_workload_without_a_length_cannot_go_on_for_a_time() {
+    let nothing = WorkloadFacts { span_us: 0, ..workload() };
+    let said = said_with(&format!("{WORKLOAD}loop = \"5m\"\n"), &nothing, ServerVersions::default());
+    assert!(said[0].starts_with("error: a workload without a length cannot go on for a time"), "{said:?}");
 }
 
 #[test]

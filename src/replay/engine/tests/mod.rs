@@ -12,6 +12,7 @@ mod order;
 mod outage;
 mod peak;
 mod retry;
+mod rounds;
 mod shape;
 mod stand_in;
 mod story;
