@@ -6,8 +6,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use pgrehearse::samples::sample::{Names, Outcome, Sample, SampleKind};
-use pgrehearse::samples::{parts, read_part};
+use pgrehearse::samples::sample::{Outcome, Sample};
 use pgrehearse::workload::Reader;
 use pgrehearse::workload::record::{End, Record};
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::{Bench, program, ran};
 use crate::clients::python;
 use crate::proxy::running::Proxy;
+use crate::requests::requests;
 use crate::server::Server;
 
 /// COPYs of psql: 1.5 MB, bad data in the middle, an empty one, and one inside a transaction that is rolled back.
@@ -103,17 +103,6 @@ fn end_of(workload: &Path) -> End {
     let last = Reader::open(workload).unwrap().map(|line| line.unwrap().1).last();
     let Some(Record::End(end)) = last else { panic!("no end line") };
     end
-}
-
-/// The samples of a run's requests, in the order of the capture.
-fn requests(dir: &Path) -> Vec<Sample> {
-    let (mut names, mut samples) = (Names::default(), Vec::new());
-    for part in parts(&dir.join("samples")).unwrap() {
-        read_part(&part, &mut names, |sample| samples.push(sample)).unwrap();
-    }
-    samples.retain(|sample| sample.kind == SampleKind::Request);
-    samples.sort_by_key(|sample| sample.event);
-    samples
 }
 
 #[test]

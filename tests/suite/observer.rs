@@ -2,9 +2,9 @@
 //! that writes.
 //!
 //! Takes where the server is and how long a statement or a login may take; gives each pair's outages by the README's
-//! definition of downtime, and how far a report is from them. Each client has one connection and a thread of its own and
-//! speaks the protocol itself, so that it shares nothing with the program under test. It logs in as `app`, without a
-//! password, and needs the table `observed`.
+//! definition of downtime, and how far a report is from them. A late answer is waited for. Each client has one connection
+//! and a thread of its own and speaks the protocol itself, so that it shares nothing with the program under test. It logs
+//! in as `app`, without a password, and needs the table `observed`.
 //!
 //! After a restart every client waits for a login of its own. On a busy host one login takes a tenth of a second longer
 //! than the next, and whose, is left to chance: two observers differ by that, and so do an observer and the program. Hence
@@ -23,6 +23,9 @@ use crate::bench::number;
 
 /// Between two statements of a client.
 const INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long a client waits for an answer that is late already, as the program's do by default.
+const ABANDON: Duration = Duration::from_secs(30);
 
 /// Successive good attempts that end an outage.
 const GOOD_TO_END: usize = 3;
@@ -49,7 +52,14 @@ pub struct Observer {
 struct Attempt {
     due: Duration,
     done: Duration,
-    good: bool,
+    ended: Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ended {
+    Good,
+    Late,
+    Failed,
 }
 
 /// A stretch between two successes in which everything failed.
@@ -157,11 +167,15 @@ fn watch(
     while !ending.load(Ordering::Relaxed) {
         // A login that went well has served nobody yet, so the statement goes out on it at once.
         let logged_in = client.take().map_or_else(|| Client::log_in(at, database, timeout), Ok);
-        let answered = logged_in.and_then(|client| client.ask(sql, timeout));
+        let answered = logged_in.and_then(|mut client| Ok((client.ask(sql)? <= timeout, client)));
         let done = Instant::now();
-        let good = answered.is_ok();
-        client = answered.ok();
-        attempts.push(Attempt { due: due - began, done: done - began, good });
+        let ended = match answered {
+            Ok((true, _)) => Ended::Good,
+            Ok((false, _)) => Ended::Late,
+            Err(_) => Ended::Failed,
+        };
+        client = answered.ok().map(|(_, client)| client);
+        attempts.push(Attempt { due: due - began, done: done - began, ended });
         // Ticks that pass while an answer is awaited are left out: they are not the next one's lateness.
         while due <= done {
             due += INTERVAL;
@@ -175,13 +189,19 @@ fn watch(
 /// own end.
 fn outages(attempts: &[Attempt]) -> Vec<Outage> {
     let (mut found, mut at) = (Vec::new(), 0);
-    let is_over = |run: &[Attempt]| run.iter().all(|attempt| attempt.good);
-    while let Some(good) = attempts[at..].iter().position(|attempt| attempt.good).map(|ahead| at + ahead)
-        && let Some(first) = attempts[good..].iter().position(|attempt| !attempt.good).map(|ahead| good + ahead)
-        && let Some(ended) = attempts[first..].windows(GOOD_TO_END).position(is_over).map(|ahead| first + ahead)
+    let is_good = |attempt: &Attempt| attempt.ended == Ended::Good;
+    let is_over = |run: &[Attempt]| run.iter().all(is_good);
+    while let Some(good) = attempts[at..].iter().position(is_good).map(|ahead| at + ahead)
+        && let Some(first) = attempts[good..].iter().position(|attempt| !is_good(attempt)).map(|ahead| good + ahead)
+        && let Some(next) = attempts[first..].windows(GOOD_TO_END).position(is_over).map(|ahead| first + ahead)
     {
-        found.push(Outage { started: attempts[first].due.max(attempts[first - 1].done), ended: attempts[ended].done });
-        at = ended;
+        // A late answer is an answer.
+        let answered = if attempts[next - 1].ended == Ended::Late { next - 1 } else { next };
+        found.push(Outage {
+            started: attempts[first].due.max(attempts[first - 1].done),
+            ended: attempts[answered].done,
+        });
+        at = next;
     }
     found
 }
@@ -204,12 +224,12 @@ impl Client {
         Ok(client)
     }
 
-    /// One statement by the simple protocol. The connection comes back if it was answered well and in time.
-    fn ask(mut self, sql: &str, timeout: Duration) -> io::Result<Self> {
-        let deadline = Instant::now() + timeout;
+    /// One statement by the simple protocol, and how long its answer took.
+    fn ask(&mut self, sql: &str) -> io::Result<Duration> {
+        let sent = Instant::now();
         self.send(b"Q", format!("{sql}\0").as_bytes())?;
-        self.until_ready(deadline)?;
-        Ok(self)
+        self.until_ready(sent + ABANDON)?;
+        Ok(sent.elapsed())
     }
 
     fn send(&mut self, kind: &[u8], body: &[u8]) -> io::Result<()> {

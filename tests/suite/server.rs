@@ -3,11 +3,14 @@
 //! Takes settings and gives its programs, run as its account, and what psql answers. The administrator is `admin`.
 
 use std::ffi::OsStr;
-use std::fs::Permissions;
+use std::fs::{DirEntry, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::bench::program;
 
@@ -92,7 +95,23 @@ impl Server {
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
-        assert!(command.status().unwrap().success(), "{name}");
+        let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        assert!(command.status().unwrap().success(), "{name} {arguments:?}; the server's log: {}", log());
+    }
+
+    /// Kills the postmaster and waits until all of its processes have noticed and are gone.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.path("data/postmaster.pid")).unwrap();
+        let pid = Pid::from_raw(pid.lines().next().unwrap().parse().unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        let data = self.path("data").canonicalize().unwrap();
+        let works_there = |entry: DirEntry| std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == data);
+        let end = Instant::now() + Duration::from_secs(30);
+        // The next postmaster does not start while the last one's number is taken.
+        while test_kill_process(pid).is_ok() || std::fs::read_dir("/proc").unwrap().flatten().any(works_there) {
+            assert!(Instant::now() < end, "processes of {} outlive their postmaster", data.display());
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     /// A client program of the server's, such as psql or pgbench; see [`Server::connecting`].
