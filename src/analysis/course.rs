@@ -29,6 +29,8 @@ pub(super) struct Course {
     pub workload_ended_us: Option<u64>,
     /// How the order of commits was kept, where it was to be.
     pub order: Option<OrderKept>,
+    /// Requests that a read-only replay left out.
+    pub writes_left_out: Option<u64>,
     /// Why a ledger could not be read back to its end.
     pub read_back_failed: Option<String>,
     pub interrupted: Option<String>,
@@ -77,6 +79,7 @@ impl Course {
             What::GeneratorBlind { started_us, ended_us } => self.blind.add(Span::new(*started_us, *ended_us)),
             What::WorkloadEnded { .. } => self.workload_ended_us = Some(at_us),
             What::OrderKept { waits, broken } => self.order = Some(OrderKept { waits: *waits, broken: *broken }),
+            What::WritesLeftOut { requests } => self.writes_left_out = Some(*requests),
             What::ReadBackFailed { database, reason } => {
                 let text = format!("the ledger of database {database} could not be read back: {reason}");
                 self.read_back_failed.get_or_insert(text);

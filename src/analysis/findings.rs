@@ -420,6 +420,9 @@ pub struct Trust {
     /// How the captured order of commits was kept; `None` where sessions were free of each other.
     #[serde(default)]
     pub order: Option<OrderKept>,
+    /// Requests that a read-only replay left out, since they write; `None` otherwise.
+    #[serde(default)]
+    pub writes_left_out: Option<u64>,
     /// Why not; empty when it can be trusted.
     pub reasons: Vec<Reason>,
 }

@@ -128,6 +128,7 @@ impl Evidence<'_> {
             capture_lost_share: self.facts.capture_lost_share,
             unmapped_share: self.facts.unmapped_share,
             order: self.course.order,
+            writes_left_out: self.course.writes_left_out,
             reasons: checks.into_iter().flatten().collect(),
         }
     }

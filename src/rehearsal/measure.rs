@@ -53,7 +53,7 @@ pub fn pace(scenario: &Scenario, spool: &Spool) -> Pace {
         copies = copies.with_tenants(spool.tenants().iter().map(|fact| workload.copies_of(&fact.tenant)).collect());
     }
     let rounds = Rounds::new(workload.repeats, spool.totals().span_us);
-    Pace { speed: workload.speed, ramp, pacing: workload.pacing, copies, rounds }
+    Pace { speed: workload.speed, ramp, pacing: workload.pacing, copies, rounds, read_only: workload.read_only }
 }
 
 impl Measuring {

@@ -10,7 +10,7 @@ use super::rounds::Rounds;
 use crate::scenario::ramp::Ramp;
 use crate::scenario::resolved::{Pacing, Speed};
 
-/// Speed, its stages, copies and rounds together. Cheap to clone.
+/// Speed, its stages, copies and rounds together, and whether all is sent. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
     pub speed: Speed,
@@ -19,6 +19,8 @@ pub struct Pace {
     pub pacing: Pacing,
     pub copies: Copies,
     pub rounds: Rounds,
+    /// Requests that write are left out.
+    pub read_only: bool,
 }
 
 /// One going through a session's requests.
@@ -31,9 +33,16 @@ pub struct Turn {
 }
 
 impl Pace {
-    /// The pace of an open loop without stages, once.
+    /// The pace of an open loop without stages, once, in which all is sent.
     pub fn new(speed: Speed, copies: u16) -> Self {
-        Self { speed, ramp: None, pacing: Pacing::Open, copies: Copies::new(copies), rounds: Rounds::ONE }
+        Self {
+            speed,
+            ramp: None,
+            pacing: Pacing::Open,
+            copies: Copies::new(copies),
+            rounds: Rounds::ONE,
+            read_only: false,
+        }
     }
 
     /// Microseconds after the replay's start at which something captured at `t_us` is due in this turn. With

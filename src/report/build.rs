@@ -304,6 +304,7 @@ fn trust(trust: &findings::Trust) -> Trust {
         heartbeat_late_us_max: trust.heartbeat_late_us_max,
         capture_lost_share: trust.capture_lost_share,
         unmapped_share: trust.unmapped_share,
+        writes_left_out: trust.writes_left_out,
         order: trust.order.map(|order| OrderKept { waits: order.waits, broken: order.broken }),
         reasons: trust.reasons.iter().map(reason).collect(),
     }

@@ -88,6 +88,7 @@ pub fn passed() -> Report {
             capture_lost_share: 0.0,
             unmapped_share: 0.0,
             order: None,
+            writes_left_out: None,
             reasons: vec![],
         },
         objectives: vec![

@@ -165,9 +165,12 @@ pub fn trust(report: &Report) -> String {
     let order = trust.order.map_or_else(String::new, |order| {
         format!(", commits in order but for {} of {} waits", count(order.broken), count(order.waits))
     });
+    let left_out = trust
+        .writes_left_out
+        .map_or_else(String::new, |requests| format!(", {} writing requests left out", count(requests)));
     let cpu = trust.cpu_share_max.map_or_else(String::new, |share| format!(", CPU at most {}", percent(share)));
     let offered = count(trust.offered);
-    format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({offered}){cpu}{order}")
+    format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({offered}){left_out}{cpu}{order}")
 }
 
 /// How many answers were not the captured ones.

@@ -209,6 +209,9 @@ pub struct Trust {
     /// How the captured order of commits was kept; null where sessions were free of each other.
     #[serde(default)]
     pub order: Option<OrderKept>,
+    /// Requests that a read-only replay left out, since they write; null otherwise.
+    #[serde(default)]
+    pub writes_left_out: Option<u64>,
     /// Empty if the measurement can be trusted.
     pub reasons: Vec<Reason>,
 }

@@ -37,6 +37,7 @@ pub fn to_json(scenario: &Scenario) -> Value {
             "copies": workload.copies,
             "copy_jitter_ms": ms(workload.copy_jitter),
             "seed": workload.seed,
+            "read_only": workload.read_only,
             "loop": match workload.repeats {
                 Loop::Times(times) => json!({ "rounds": times }),
                 Loop::For(time) => json!({ "for_ms": ms(time) }),

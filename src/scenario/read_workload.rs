@@ -35,6 +35,7 @@ pub(super) fn workload(mut section: Section<'_>, base: &Path, problems: &Problem
         copy_jitter: section.duration("copy_jitter").unwrap_or_default(),
         seed: section.integer("seed", 0, i64::MAX).map_or(0, i64::unsigned_abs),
         repeats: repeats(&mut section),
+        read_only: section.boolean("read_only").unwrap_or(false),
         tenants: tenants(&mut section, problems),
     };
     if choice.speed == Speed::Max && choice.pacing == Pacing::ThinkTime {
@@ -175,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn a_replay_may_leave_out_what_writes() {
+        let scenario = scenario(&format!("{WORKLOAD}read_only = true\n"));
+        assert!(scenario.workload.read_only);
+        let shown = crate::scenario::render_text(&scenario);
+        assert!(shown.contains("            requests that write are left out, sessions are read-only\n"), "{shown}");
+        assert_eq!(crate::scenario::to_json(&scenario)["workload"]["read_only"], true);
+    }
+
+    #[test]
     fn what_is_out_of_range_is_said_at_its_place() {
         for (line, message) in [
             ("copies = 0", "workload.copies must lie between 1 and 10000, and is 0"),
@@ -183,6 +193,7 @@ mod tests {
             ("loop = \"0s\"", "workload.loop must be at least 1ms"),
             ("loop = \"often\"", "workload.loop: "),
             ("loop = true", "workload.loop must be an integer or a duration, not a boolean"),
+            ("read_only = \"yes\"", "workload.read_only must be true or false"),
             ("seed = -1", "workload.seed must lie between 0 and"),
         ] {
             let shown = refused(&format!("{WORKLOAD}{line}\n"), &[]);

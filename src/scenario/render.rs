@@ -28,6 +28,9 @@ pub fn render_text(scenario: &Scenario) -> String {
         "workload",
         format!("{}, {}, {}{}", shown_path(&workload.file), pace(workload), copies(workload), rounds(workload)),
     );
+    if workload.read_only {
+        lines.add("workload", "requests that write are left out, sessions are read-only");
+    }
     for own in &workload.tenants {
         lines.add("workload", format!("tenant {}: copies {}", own.tenant.as_str(), own.copies));
     }

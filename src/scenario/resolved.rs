@@ -82,6 +82,8 @@ pub struct WorkloadChoice {
     pub seed: u64,
     /// How long the workload goes on, from its start again when it is at its end.
     pub repeats: Loop,
+    /// Requests that write are left out.
+    pub read_only: bool,
     /// Tenants with copies of their own, at most [`TENANT_COPIES_MAX`].
     pub tenants: Vec<TenantCopies>,
 }

@@ -108,6 +108,10 @@ pub enum What {
         waits: u64,
         broken: u64,
     },
+    /// The end of a replay with `read_only = true`: requests that write, and were left out.
+    WritesLeftOut {
+        requests: u64,
+    },
     /// The first request of a statement whose answer was not the captured one: its number in the workload, and the captured
     /// file with the line or packet, where the workload says it. Each worker of the replay tells its own first.
     AnswerDiffered {

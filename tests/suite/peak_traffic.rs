@@ -1,8 +1,9 @@
-//! More traffic than was captured, by the real program on real servers.
+//! More traffic than was captured, and traffic that changes nothing, by the real program on real servers.
 
 use serde_json::Value;
 
-use crate::bench::{Bench, number, ran};
+use crate::bench::{Bench, number, program, ran};
+use crate::server::Server;
 
 const REPLAY_ONLY: &str = "
 [upgrade]
@@ -52,4 +53,53 @@ copies = 0
     assert_eq!(of("eve"), 0.0);
     assert_nearly(number(&report, "trust.offered"), 480.0);
     assert_eq!(number(&report, "trust.released_share"), 1.0);
+}
+
+#[test]
+fn a_read_only_replay_changes_no_table() {
+    let bench = Bench::new(3);
+    let server = Server::start("16", "");
+    server.ask("postgres", &["-f", bench.path("schema.sql").to_str().unwrap()]);
+    server.ask("postgres", &["-c", "ALTER DATABASE postgres SET pgrehearse.disposable = 'on'"]);
+    let contents = || {
+        let sums = |database: &str, tables: &[&str]| {
+            let sum = |table: &&str| {
+                server.ask(
+                    database,
+                    &["-c", &format!("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t")],
+                )
+            };
+            tables.iter().map(sum).collect::<Vec<_>>()
+        };
+        [sums("app", &["notes"]), sums("ent", &["dan.notes", "eve.notes"])].concat()
+    };
+    let before = contents();
+    let scenario = |read_only: bool| {
+        format!(
+            "name = \"read\"\n[workload]\nfile = \"small.jsonl\"\nread_only = {read_only}\n[staging]\nprovider = \"external\"\n\
+             dsn = \"postgresql://admin@127.0.0.1:{}/postgres\"\n[probes]\nenabled = false\n{REPLAY_ONLY}",
+            server.port
+        )
+    };
+    let replay = |name: &str, read_only: bool| {
+        let path = bench.path("read.toml");
+        std::fs::write(&path, scenario(read_only)).unwrap();
+        let mut command = program();
+        command.arg("run").arg(&path).arg("--out").arg(bench.path(name));
+        ran(command.output().unwrap(), bench.path(name))
+    };
+    let ran = replay("reads", true);
+    let report = ran.report();
+    assert_eq!(report["errors"], Value::Array(Vec::new()), "{}", ran.stdout);
+    assert_eq!(contents(), before, "nothing was to change");
+    // Of 30 ticks of six sessions 15 read, and 7 send BEGIN, a write and COMMIT; the other 8 write.
+    assert_nearly(number(&report, "trust.offered"), 6.0 * (15.0 + 2.0 * 7.0));
+    assert_eq!(number(&report, "trust.writes_left_out"), 6.0 * 15.0);
+    assert_eq!(number(&report, "writes.replay_acknowledged"), 0.0);
+    assert_eq!(number(&report, "trust.released_share"), 1.0);
+    assert!(ran.stdout.contains("90 writing requests"), "{}", ran.stdout);
+
+    let report = replay("all", false).report();
+    assert!(report["trust"]["writes_left_out"].is_null(), "{}", report["trust"]);
+    assert_ne!(contents(), before, "the same workload does write");
 }

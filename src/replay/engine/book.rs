@@ -28,6 +28,8 @@ pub struct Counts {
     pub retried: u64,
     /// Settings and the like that a new connection did not take.
     pub restores_failed: u64,
+    /// Writing requests that a read-only replay passed over, which are not offered.
+    pub left_out: u64,
     /// Requests that waited for commits of other sessions, and those of them that went without them at last.
     pub order_waits: u64,
     pub order_breaks: u64,
@@ -52,6 +54,7 @@ impl Counts {
         self.connects_failed += other.connects_failed;
         self.retried += other.retried;
         self.restores_failed += other.restores_failed;
+        self.left_out += other.left_out;
         self.order_waits += other.order_waits;
         self.order_breaks += other.order_breaks;
     }
@@ -73,6 +76,11 @@ impl Book {
     /// A request fell due: from now on it is owed exactly one sample.
     pub fn offer(&self) {
         self.counts.borrow_mut().offered += 1;
+    }
+
+    /// A writing request was passed over.
+    pub fn leave_out(&self) {
+        self.counts.borrow_mut().left_out += 1;
     }
 
     /// A new connection did not take something that the session had set.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::exchange::Patience;
-use super::head::Next;
+use super::head::{LeftOut, Next};
 use super::link::About;
 use super::session::State;
 use super::worker::Context;
@@ -38,7 +38,7 @@ impl Context {
     /// When a request that is not sent is given up: at its due time where it is left out or the rest of a broken
     /// transaction, else after its deadline, which each try has for itself; never in a closed loop, where nothing is late.
     pub(super) fn gives_up_us(&self, next: &Next, state: &State) -> Option<u64> {
-        let skipped = next.is_left_out || (state.skipping && next.facts.part.inside);
+        let skipped = next.left_out.is_some() || (state.skipping && next.facts.part.inside);
         if self.schedule.pace().is_closed_loop() {
             return skipped.then_some(0);
         }
@@ -55,7 +55,10 @@ impl Context {
 /// Books a request that is not sent: skipped as the rest of a broken transaction, or expired, and with it the
 /// transaction that it would have begun. One that was tried before ends as its last try did; one that is left out is not booked.
 pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: &Next) {
-    if next.is_left_out {
+    if let Some(why) = next.left_out {
+        leave_out(context, state, next, why);
+        // Nobody is there to begin the block that it would have begun.
+        state.skipping |= why == LeftOut::Write && !next.facts.part.inside && context.skips_after(&next.facts);
         return;
     }
     if let Some(retrying) = state.retrying.take() {
@@ -75,6 +78,15 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
     context.book.offer();
     context.book.sample(sample);
     state.skipping = context.skips_after(&next.facts);
+}
+
+/// Passes over a request that is not to be sent; what writes is counted.
+pub(super) fn leave_out(context: &Context, state: &mut State, next: &Next, why: LeftOut) {
+    if why == LeftOut::Write {
+        context.book.leave_out();
+        // The end of a block ends what is skipped of it, sent or not.
+        state.skipping &= next.facts.part.stays_open;
+    }
 }
 
 /// A sample of a request of which nothing has happened yet.

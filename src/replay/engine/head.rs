@@ -7,6 +7,7 @@ use crate::replay::spool::{RequestFacts, SessionRequests, SpoolError, SpoolReque
 
 use super::schedule::Schedule;
 use crate::scenario::resolved::Pacing;
+use crate::words::class::SampleClass;
 
 /// The front of a session's requests.
 #[derive(Debug)]
@@ -28,8 +29,17 @@ pub(super) struct Next {
     /// Microsecond of the run at which it is due; in a closed loop it is due when the session is
     /// ready, but not before this.
     pub due_us: u64,
-    /// It is passed over when its time comes, and not offered: this copy does not send it.
-    pub is_left_out: bool,
+    /// It is passed over when its time comes, and not offered.
+    pub left_out: Option<LeftOut>,
+}
+
+/// Why a request is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// This copy does not send it.
+    Copy,
+    /// It writes, and the replay is to change nothing.
+    Write,
 }
 
 /// Requests that are left out and passed over in one go: the next of them waits for its time, so that other sessions go on.
@@ -45,20 +55,29 @@ impl Head {
     pub fn advance(&mut self, schedule: &Schedule, free_us: u64) -> Result<(), SpoolError> {
         self.kept_sql = None;
         let Turn { number, copy, .. } = self.turn;
-        let is_left_out = |facts: &RequestFacts| !schedule.pace().copies.sends(number, copy, facts.owner);
+        let pace = schedule.pace();
+        let left_out = |facts: &RequestFacts| match () {
+            () if !pace.copies.sends(number, copy, facts.owner) => Some(LeftOut::Copy),
+            () if pace.read_only && facts.writes => Some(LeftOut::Write),
+            () => None,
+        };
         let mut facts = self.requests.advance()?;
         let mut passed = 0;
-        while passed < PASSED_AT_ONCE_MAX && facts.as_ref().is_some_and(is_left_out) {
+        while passed < PASSED_AT_ONCE_MAX && facts.as_ref().and_then(left_out) == Some(LeftOut::Copy) {
             facts = self.requests.advance()?;
             passed += 1;
         }
-        let next = facts.map(|facts| {
+        let next = facts.map(|mut facts| {
+            if pace.read_only && facts.class == SampleClass::Commit {
+                // What would have made it a write was left out.
+                facts.class = SampleClass::Transaction;
+            }
             let due_us = self.due_us(&facts, schedule, free_us);
-            Next { facts, due_us, is_left_out: is_left_out(&facts) }
+            Next { facts, due_us, left_out: left_out(&facts) }
         });
-        let not_before_us = if schedule.pace().is_closed_loop() { free_us } else { 0 };
+        let not_before_us = if pace.is_closed_loop() { free_us } else { 0 };
         self.next = next.filter(|next| next.due_us.max(not_before_us) < schedule.ends_us());
-        if let Some(Next { facts, is_left_out: false, .. }) = self.next {
+        if let Some(Next { facts, left_out: None, .. }) = self.next {
             self.has_come_to_any = true;
             self.answered_t_us = Some(facts.t_us.saturating_add(facts.captured.total_us));
         }

@@ -132,6 +132,16 @@ impl Link {
         }
     }
 
+    /// Begins a block, as a request would have that is not sent; takes the connection down if that does not work.
+    pub async fn begin(&mut self) {
+        let within = self.context.clients.deadline;
+        if let Some(connection) = &mut self.connection
+            && !matches!(ask(connection, "BEGIN", within).await, Ok(reply) if reply.error.is_none())
+        {
+            self.take_down();
+        }
+    }
+
     /// Rolls back what is open, as a client does after an error that it did not expect; takes the connection down if
     /// that does not work.
     pub async fn roll_back(&mut self) {

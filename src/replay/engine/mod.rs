@@ -7,6 +7,7 @@
 //! rounds       the going through a session's requests, once or again
 //! head         the request that is next
 //! link         the session's connection: opened, lost, opened again, made what it was
+//! read_only    what a replay that is to change nothing does instead
 //! rest         the time without a connection of a session that waits for something to send
 //! memory       what a new connection must be told: settings and the like
 //! prepared     what a connection has prepared, and a request's messages accordingly
@@ -41,6 +42,7 @@ mod memory;
 mod order;
 mod outcome;
 mod prepared;
+mod read_only;
 mod rest;
 mod retry;
 mod rounds;

@@ -23,6 +23,16 @@ pub(super) fn of_reply(facts: &RequestFacts, reply: &ReplySummary, in_time: bool
     }
 }
 
+/// Whether a read-only session kept a request from writing.
+pub(super) fn is_refused(reply: &ReplySummary) -> bool {
+    reply.error.as_ref().is_some_and(|error| error.sqlstate.is_read_only())
+}
+
+/// The outcome of a request that wrote unseen in a replay that is to change nothing: nothing was to be had but the error.
+pub(super) fn of_refused(in_time: bool) -> (Outcome, ResultCheck) {
+    (if in_time { Outcome::ExpectedError } else { Outcome::Late }, ResultCheck::Unknown)
+}
+
 /// The outcome of a request that was sent and has no answer: lost with its connection, or given up.
 pub(super) fn without_answer(class: SampleClass) -> Outcome {
     match class {
@@ -66,6 +76,7 @@ mod tests {
             class: SampleClass::Read,
             part: TransactionPart { commits, ..TransactionPart::default() },
             changes_session: false,
+            writes: false,
             fingerprint: Fingerprint(1),
             at: None,
             captured,

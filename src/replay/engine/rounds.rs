@@ -10,6 +10,7 @@ use super::head::{Head, Next};
 use super::link::{About, Link};
 use super::memory::SessionMemory;
 use super::order::place_of;
+use super::read_only::may_not_write;
 use super::session::{SessionTask, State};
 use super::worker::Context;
 use crate::replay::pace::Turn;
@@ -31,7 +32,10 @@ impl SessionTask {
     pub fn new(context: &Rc<Context>, spool: &Spool, index: usize, turn: Turn) -> Self {
         let session = &spool.sessions()[index];
         let about = About { session: session.session, copy: turn.copy, database: spool.database_index(session) };
-        let parameters: Vec<_> = session.parameters.clone().into_iter().collect();
+        let mut parameters: Vec<_> = session.parameters.clone().into_iter().collect();
+        if context.schedule.pace().read_only {
+            may_not_write(&mut parameters);
+        }
         let login = context.endpoint.login_for(&session.user, &session.database, &parameters);
         let memory = SessionMemory::carried_in(&session.settings, &session.prepared);
         Self {

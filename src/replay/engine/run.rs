@@ -96,6 +96,11 @@ impl EngineReport {
         (self.counts.order_waits, self.counts.order_breaks)
     }
 
+    /// Writing requests that a read-only replay left out; they are not offered.
+    pub fn left_out(&self) -> u64 {
+        self.counts.left_out
+    }
+
     /// Settings and the like that a new connection did not take after an old one was lost.
     pub fn restores_failed(&self) -> u64 {
         self.counts.restores_failed
@@ -190,6 +195,9 @@ fn replay(
     if order.is_some() {
         let (waits, broken) = report.order_waits();
         recorder.event(What::OrderKept { waits, broken });
+    }
+    if settings.pace.read_only {
+        recorder.event(What::WritesLeftOut { requests: report.left_out() });
     }
     if report.workload_ended {
         recorder.event(What::WorkloadEnded { offered: report.counts.offered });

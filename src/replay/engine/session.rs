@@ -10,8 +10,8 @@ use std::rc::Rc;
 use super::behind::BusyStretches;
 use super::copying::Copying;
 use super::exchange::{Answer, GivenUp, Patience, await_reply};
-use super::giving_up::{RUN_ENDED, give_up, unsent};
-use super::head::{Head, Next};
+use super::giving_up::{RUN_ENDED, give_up, leave_out, unsent};
+use super::head::{Head, LeftOut, Next};
 use super::link::{About, Link};
 use super::order::OrderPlace;
 use super::outcome;
@@ -149,7 +149,9 @@ impl SessionTask {
 
     /// The next request is due on a connection that is up: sends it, gives it up, or leaves it out.
     async fn take_up(&mut self, next: Next, stop: &mut Stop) -> Result<(), SpoolError> {
-        if next.is_left_out {
+        if let Some(why) = next.left_out {
+            leave_out(&self.context, &mut self.state, &next, why);
+            self.stand_where_it_would(&next.facts).await;
             return self.advance();
         }
         let skipped = self.state.skipping && next.facts.part.inside;
@@ -258,7 +260,11 @@ impl SessionTask {
         let schedule = &context.schedule;
         let done_us = schedule.us_of(reply.done_at);
         let in_time = done_us <= sample.sent_us.unwrap_or(done_us).saturating_add(deadline_us);
-        let (outcome, result) = outcome::of_reply(facts, reply, in_time);
+        let is_refused = schedule.pace().read_only && outcome::is_refused(reply);
+        let (outcome, result) = match is_refused {
+            true => outcome::of_refused(in_time),
+            false => outcome::of_reply(facts, reply, in_time),
+        };
         sample.first_us = Some(schedule.us_of(reply.first_at));
         sample.result = result;
         sample.rows = outcome::rows_of(reply);
@@ -267,7 +273,7 @@ impl SessionTask {
         sample.message = reply.error.as_ref().map(|error| error.message.clone());
         self.link.note(reply, self.head.session_sql());
         self.book(facts, sample, outcome, done_us, false);
-        if outcome == Outcome::Failed {
+        if outcome == Outcome::Failed || is_refused {
             self.after_failure(facts).await;
         } else if !facts.part.stays_open && reply.status != TransactionStatus::Idle {
             // The capture left its block here, so nothing of this session would ever end ours.
@@ -350,7 +356,7 @@ impl SessionTask {
     /// The connection went while the session was idle; a block that was open is broken.
     fn skip_rest_of_block(&mut self) {
         let skips = self.context.clients.broken_transaction == BrokenTransaction::Skip;
-        let is_inside = |next: Next| next.facts.part.inside && !next.is_left_out;
+        let is_inside = |next: Next| next.facts.part.inside && next.left_out != Some(LeftOut::Copy);
         self.state.skipping |= skips && self.head.next().is_some_and(is_inside);
     }
 
@@ -377,7 +383,7 @@ impl SessionTask {
             && next.due_us <= now_us
         {
             let gives_up_us = self.context.gives_up_us(&next, &self.state);
-            if next.is_left_out || gives_up_us.is_some_and(|at_us| at_us <= now_us) {
+            if next.left_out.is_some() || gives_up_us.is_some_and(|at_us| at_us <= now_us) {
                 give_up(&self.context, self.about, &mut self.state, &next);
             } else {
                 self.context.book.offer();

@@ -107,7 +107,8 @@ impl KnownDeeds {
     }
 }
 
-fn deed(statement: &str, class: StatementClass) -> Deed {
+/// What one statement of this class does.
+pub(super) fn deed(statement: &str, class: StatementClass) -> Deed {
     if let Some(control) = sql::transaction_control(statement) {
         return Deed::Control(control);
     }

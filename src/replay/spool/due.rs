@@ -39,6 +39,9 @@ impl Spool {
         let mut times = self.times();
         let mut count = 0;
         while let Some(moment) = times.advance()? {
+            if pace.read_only && moment.writes {
+                continue;
+            }
             let copies = match moment.owner {
                 Owner::Session => *of_sessions.get(moment.number as usize).ok_or(SpoolError::Damaged)?,
                 Owner::Tenant(tenant) => pace.copies.times(moment.number, tenant),

@@ -25,6 +25,7 @@ mod texts;
 mod times;
 mod transaction;
 mod waits;
+mod writing;
 
 pub use index::{STATEMENTS_MAX, Session, Totals};
 pub use messages::{Message, MessageSequence};

@@ -20,6 +20,7 @@ use super::texts::{Statement, Texts, from_base64};
 use super::times::{Moment, TimesWriter};
 use super::transaction::{Deed, Transactions};
 use super::waits::WaitsWriter;
+use super::writing::WritingNames;
 use crate::facts::StatementFact;
 use crate::replay::copies::Owner;
 use crate::scenario::resolved::Order;
@@ -56,6 +57,7 @@ struct LiveSession {
     is_parted: bool,
     /// Whose its last request was.
     owner: Option<Owner>,
+    writing: WritingNames,
 }
 
 impl LiveSession {
@@ -100,6 +102,7 @@ impl LiveSession {
             part,
             owner,
             changes_session,
+            writes: self.writing.request_writes(sending),
             fingerprint: told_by.map(|statement| statement.fingerprint).unwrap_or_default(),
             at: request.at,
             captured,
@@ -206,6 +209,8 @@ impl Pass {
         let prepared: BTreeMap<_, _> = prepared.collect();
         let mut names = Names::default();
         prepared.iter().for_each(|(name, statement)| names.set(name, statement));
+        let mut writing = WritingNames::default();
+        prepared.iter().for_each(|(name, statement)| writing.carried_in(name, statement));
         let session = Session {
             session: open.session,
             database: open.database,
@@ -218,7 +223,10 @@ impl Pass {
             ..Session::default()
         };
         self.opened += 1;
-        match self.live.insert(open.session, LiveSession { session, prepared, names, ..LiveSession::default() }) {
+        match self
+            .live
+            .insert(open.session, LiveSession { session, prepared, names, writing, ..LiveSession::default() })
+        {
             Some(earlier) => self.end_session(earlier),
             None => Ok(()),
         }
@@ -303,7 +311,7 @@ impl Pass {
         self.record.extend_from_slice(&held.body);
         live.chain.push(&self.record, &mut self.blocks)?;
         live.session.requests += 1;
-        let moment = Moment { t_us: facts.t_us, number: live.session.number, owner: facts.owner };
+        let moment = Moment { t_us: facts.t_us, number: live.session.number, owner: facts.owner, writes: facts.writes };
         live.session.tenant = live.session.tenant.or(held.tenant);
         count_tenant(&mut self.index, held.tenant.map(|tenant| (tenant, live.session.database.as_str())));
         let sqlstate = facts.captured.sqlstate;

@@ -34,6 +34,8 @@ pub struct RequestFacts {
     pub part: TransactionPart,
     /// Whether it changes the session (SET, LISTEN, PREPARE ...), so that a new connection must be told again.
     pub changes_session: bool,
+    /// A read-only replay leaves it out.
+    pub writes: bool,
     pub fingerprint: Fingerprint,
     /// Where it stands in what was captured: a source of the workload, and the line or packet there.
     pub at: Option<(u16, u64)>,
@@ -184,6 +186,7 @@ mod flag {
     pub const HAS_DIGEST: u64 = 128;
     pub const ORDER_COUNTS: u64 = 256;
     pub const HAS_PLACE: u64 = 512;
+    pub const WRITES: u64 = 1024;
 }
 
 impl<'a> SpoolRequest<'a> {
@@ -233,9 +236,20 @@ impl<'a> SpoolRequest<'a> {
             commits: has(flag::COMMITS),
         };
         let captured = Captured { total_us, sqlstate, rows, digest };
-        let changes_session = has(flag::CHANGES_SESSION);
-        let facts =
-            RequestFacts { t_us, event, tenant, owner, class, part, changes_session, fingerprint, at, captured };
+        let (changes_session, writes) = (has(flag::CHANGES_SESSION), has(flag::WRITES));
+        let facts = RequestFacts {
+            t_us,
+            event,
+            tenant,
+            owner,
+            class,
+            part,
+            changes_session,
+            writes,
+            fingerprint,
+            at,
+            captured,
+        };
         Some(Self { facts, body })
     }
 }
@@ -249,6 +263,7 @@ impl RequestFacts {
             (facts.part.stays_open, flag::STAYS_OPEN),
             (facts.part.commits, flag::COMMITS),
             (facts.changes_session, flag::CHANGES_SESSION),
+            (facts.writes, flag::WRITES),
             (facts.tenant.is_some(), flag::HAS_TENANT),
             (facts.captured.sqlstate.is_some(), flag::HAS_SQLSTATE),
             (facts.captured.rows.is_some(), flag::HAS_ROWS),
@@ -299,7 +314,7 @@ mod tests {
             tenant: Option<u32>,
             at: Option<(u16, u64)>,
             class in 0..8_usize,
-            bits: [bool; 7],
+            bits: [bool; 8],
             fingerprint: u64,
             total_us: u64,
             rows: Option<u64>,
@@ -331,6 +346,7 @@ mod tests {
                 t_us, event, tenant, owner: Owner::Tenant(tenant), class: SampleClass::ALL[class],
                 part: TransactionPart { inside: bits[0], stays_open: bits[1], commits: bits[2] },
                 changes_session: bits[3],
+                writes: bits[7],
                 fingerprint: Fingerprint(fingerprint),
                 at,
                 captured: Captured {

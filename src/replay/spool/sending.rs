@@ -29,6 +29,8 @@ pub(super) struct Sending {
     pub is_parted: bool,
     /// Statements that wait for the client's COPY data.
     pub copies: usize,
+    /// It calls a function by the fast path, which tells the function's number alone.
+    pub calls_function: bool,
 }
 
 impl Sending {
@@ -110,6 +112,7 @@ fn append_messages(
     let changing = sending.executed.iter().filter(|statement| statement.does.changes_session);
     let session_sql = changing.map(|statement| &statement.sql[..]).collect::<Vec<_>>().join(&b";\n"[..]);
     let sequence = MessageSequence { needed: needed.list(), messages: list.list(), session_sql: &session_sql };
+    sending.calls_function = sequence.messages().any(|message| matches!(message, Message::FunctionCall { .. }));
     sending.is_parted = !sequence.messages().last().is_some_and(|message| message.ends_in_ready());
     Body::Messages(sequence).put(out);
     if sending.executed.is_empty() {

@@ -1,7 +1,7 @@
 //! The moments of all requests, as the spool holds them: a chain of their own, so that what falls due can be counted.
 //!
-//! Takes the requests in the order in which they are written and gives back when each was captured, in which session, and
-//! whose it is. Must not know the pace.
+//! Takes the requests in the order in which they are written and gives back when each was captured, in which session, whose
+//! it is, and whether it writes. Must not know the pace.
 
 use std::fs::File;
 use std::io;
@@ -19,6 +19,8 @@ pub(super) struct Moment {
     /// The session's place among all sessions.
     pub number: u32,
     pub owner: Owner,
+    /// It writes, so that a read-only replay leaves it out.
+    pub writes: bool,
 }
 
 /// Writes the moments.
@@ -34,7 +36,7 @@ impl TimesWriter {
         self.record.clear();
         put_signed(&mut self.record, moment.t_us.wrapping_sub(self.last_t_us) as i64);
         put_int(&mut self.record, u64::from(moment.number));
-        put_int(&mut self.record, moment.owner.code());
+        put_int(&mut self.record, moment.owner.code() << 1 | u64::from(moment.writes));
         self.last_t_us = moment.t_us;
         self.chain.push(&self.record, blocks)
     }
@@ -75,7 +77,8 @@ fn take(record: &[u8], last_t_us: u64) -> Option<Moment> {
     let mut bytes = Take(record);
     let t_us = last_t_us.wrapping_add_signed(bytes.signed()?);
     let number = u32::try_from(bytes.int()?).ok()?;
-    Some(Moment { t_us, number, owner: Owner::from_code(bytes.int()?)? })
+    let code = bytes.int()?;
+    Some(Moment { t_us, number, owner: Owner::from_code(code >> 1)?, writes: code & 1 == 1 })
 }
 
 #[cfg(test)]
@@ -87,9 +90,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn moments_are_read_as_they_were_written(moments: Vec<(u64, u32, Option<u32>)>) {
-            let moments = moments.into_iter().map(|(t_us, number, tenant)| {
-                Moment { t_us, number, owner: Owner::Tenant(tenant) }
+        fn moments_are_read_as_they_were_written(moments: Vec<(u64, u32, Option<u32>, bool)>) {
+            let moments = moments.into_iter().map(|(t_us, number, tenant, writes)| {
+                Moment { t_us, number, owner: Owner::Tenant(tenant), writes }
             });
             let moments: Vec<_> = moments.collect();
             let mut blocks = BlockFile::new(tempfile::tempfile().unwrap(), 1);

@@ -11,6 +11,7 @@ mod odd_servers;
 mod order;
 mod outage;
 mod peak;
+mod read_only;
 mod retry;
 mod rounds;
 mod shape;
