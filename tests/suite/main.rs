@@ -20,6 +20,7 @@ mod external;
 mod inputs;
 mod log_files;
 mod log_settings;
+mod network;
 mod observer;
 mod order;
 mod outages;

@@ -101,6 +101,12 @@ impl Observer {
 }
 
 impl Observed {
+    /// Milliseconds for which reads or writes were down in all, as the pair that saw least and the one that saw most say.
+    pub fn downtime_ms(&self) -> (f64, f64) {
+        let all = self.pairs.iter().map(|outages| lengths_ms(outages).iter().sum::<f64>());
+        all.fold((f64::MAX, f64::MIN), |(least, most), ms| (least.min(ms), most.max(ms)))
+    }
+
     /// By how many milliseconds each outage of a tenant in a report is shorter than the shortest or longer than the
     /// longest that a pair saw of it; 0 in between. In order of their starts.
     ///

@@ -1,8 +1,8 @@
 //! A TCP relay to a server that can stand still: while it is held, nothing passes in either direction, and what came is
 //! passed on when it is let go.
 //!
-//! A client that has hung up by then is not announced to the server any more. Takes where the server is, gives a port on
-//! 127.0.0.1.
+//! A client that has hung up by then is not announced to the server any more. Takes where the server is, gives an address
+//! for its clients.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 /// A running relay. Its connections end with their clients or the server.
 pub struct Relay {
-    pub port: u16,
+    /// Where it listens.
+    pub at: SocketAddr,
     gate: Arc<Gate>,
 }
 
@@ -37,8 +38,12 @@ impl Gate {
 
 impl Relay {
     pub fn start(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, gate) = (listener.local_addr().unwrap().port(), Arc::<Gate>::default());
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), server)
+    }
+
+    /// A relay whose clients connect to a socket of the test's own.
+    pub fn start_on(listener: TcpListener, server: SocketAddr) -> Self {
+        let (at, gate) = (listener.local_addr().unwrap(), Arc::<Gate>::default());
         let passing = Arc::clone(&gate);
         // It lasts as long as the tests' process: nothing hears of it any more once its test is over.
         std::thread::spawn(move || {
@@ -47,7 +52,7 @@ impl Relay {
                 std::thread::spawn(move || join(&client, server, &gate));
             }
         });
-        Self { port, gate }
+        Self { at, gate }
     }
 
     /// Stands still.

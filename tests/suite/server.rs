@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{DirEntry, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,11 @@ impl Server {
         std::fs::write(&configuration, format!("{defaults}{own}{settings}\n")).unwrap();
         server.program("pg_ctl", &["start", "-w", "-D", "data", "-l", "log"]);
         server
+    }
+
+    /// Where it listens.
+    pub fn at(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     /// A path in the server's directory, where its sockets are too.
