@@ -169,7 +169,7 @@ impl Sink {
             let names = |name: &str| vec![name.to_owned()];
             let names = Names { tenants: names("bench"), databases: names("postgres"), endpoints: names("primary") };
             let failed = |error: &_| panic!("{error}");
-            let (recorder, writer) = Writer::start(run.path(), clock, names, failed).expect("a writer");
+            let (recorder, writer) = Writer::start(run.path(), clock, names, None, failed).expect("a writer");
             let ended = move || {
                 writer.finish().expect("samples are written");
                 Vec::new()

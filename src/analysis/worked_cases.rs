@@ -112,6 +112,8 @@ pub(super) fn facts() -> RunFacts {
         tool_version: "0.1.0".into(),
         started_at: "2026-01-01T00:00:00Z".into(),
         scenario_name: "worked case".into(),
+        shard: None,
+        start: None,
         workload_sha256: String::new(),
         server_before: None,
         server_after: None,

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use super::proxy::CaptureProxy;
 use super::tenants::TenantArgs;
 use super::workload::{AnonymizeArgs, CatArgs, InfoArgs, MergeArgs, PeakArgs, RepairArgs, SliceArgs};
+use crate::words::shard::ShardChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 
 const EXIT_CODES: &str = "\
 Exit codes, the first that holds:
@@ -160,7 +162,20 @@ pub struct Run {
     /// Never install PostgreSQL: use what is there, or fail
     #[arg(long)]
     pub no_install: bool,
+    /// Replay only this part of the sessions: shard INDEX of COUNT, counted from 0, or what a Kubernetes Indexed Job or
+    /// Slurm says. Shard 0 runs the upgrade and the probes
+    #[arg(long, value_name = "INDEX/COUNT|auto", help_heading = SEVERAL)]
+    pub shard: Option<ShardChoice>,
+    /// When the workload's first moment is, by the database's clock: RFC 3339, such as 2026-01-05T10:00:00Z
+    #[arg(long, value_name = "TIME", help_heading = SEVERAL)]
+    pub start_at: Option<Timestamp>,
+    /// A file on shared storage, by which shard 0 tells the others of phases and of the switch to the new server
+    #[arg(long, value_name = "FILE", help_heading = SEVERAL)]
+    pub phase_file: Option<PathBuf>,
 }
+
+/// The heading of what only concerns rehearsals by several processes.
+const SEVERAL: &str = "More than one machine";
 
 #[derive(Debug, Args)]
 pub struct Report {

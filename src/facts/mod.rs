@@ -21,6 +21,12 @@ pub struct RunFacts {
     pub started_at: String,
     pub scenario_name: String,
     pub workload_sha256: String,
+    /// Which part of the workload's sessions this process replayed; none in a run of one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardFacts>,
+    /// The agreed start, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<StartFacts>,
     /// Exact versions as far as known; `after` is the planned target's: that it was reached is in the timeline.
     pub server_before: Option<String>,
     pub server_after: Option<String>,
@@ -41,6 +47,26 @@ pub struct RunFacts {
     pub capture_lost_share: f64,
     /// The resolved plan as `check --json` prints it: for people and for another day.
     pub plan: serde_json::Value,
+}
+
+/// A shard, counted from 0; 0 is the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardFacts {
+    pub index: u32,
+    pub of: u32,
+}
+
+/// A start that was agreed on by the database's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFacts {
+    /// RFC 3339: the moment of captured time 0.
+    pub at: String,
+    /// Microsecond of the run at which it lay.
+    pub workload_us: u64,
+    /// The database's clock less this machine's, microseconds.
+    pub clock_offset_us: i64,
+    /// The way to the database and back when that was measured: the offset is known to half of it.
+    pub clock_round_trip_us: u64,
 }
 
 /// The machine on which the tool ran.

@@ -3,10 +3,12 @@
 //! Replay, upgrade steps and probes hold a [`Recorder`] each and never call one another; the writer thread puts what
 //! they send into the run directory.
 
+mod phase_file;
 mod rundir;
 mod sender;
 mod writer;
 
+pub use phase_file::PhaseFile;
 pub use rundir::{RunDir, RunDirError};
 pub use sender::{Item, Recorder, channel};
 pub use writer::{RecordError, Writer};

@@ -24,6 +24,12 @@ pub enum RunDirError {
     Occupied(PathBuf),
     #[error("cannot write \"{}\": {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error(
+        "phase file \"{}\" exists: shards of another rehearsal may read it\n\
+         hint: Name another file for all shards, or remove it once that rehearsal is over.",
+        .0.display()
+    )]
+    PhaseFileExists(PathBuf),
 }
 
 impl RunDir {

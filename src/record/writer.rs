@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::phase_file::PhaseFile;
 use super::sender::{Item, Recorder, channel};
 use crate::facts::layout;
 use crate::samples::sample::Names;
@@ -39,8 +40,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on a run directory. `failed` is called once, from the writer's thread, at the first failure:
-    /// it should cancel the run.
+    /// Starts the writer on a run directory; what concerns other shards is told in `phases` too. `failed` is called once,
+    /// from the writer's thread, at the first failure: it should cancel the run.
     ///
     /// # Errors
     /// When the files cannot be created or no thread can be had.
@@ -48,9 +49,10 @@ impl Writer {
         dir: &Path,
         clock: RunClock,
         names: Names,
+        phases: Option<PhaseFile>,
         failed: impl FnOnce(&RecordError) + Send + 'static,
     ) -> Result<(Recorder, Self), RecordError> {
-        let mut files = Files::create(dir, names)?;
+        let mut files = Files::create(dir, names, phases)?;
         let (recorder, items) = channel(clock);
         let thread = std::thread::Builder::new()
             .name("recorder".into())
@@ -72,6 +74,7 @@ impl Writer {
 struct Files {
     timeline: Lines,
     ledger: Lines,
+    phases: Option<PhaseFile>,
     samples_dir: PathBuf,
     names: Arc<Names>,
     part: Option<PartWriter>,
@@ -79,10 +82,11 @@ struct Files {
 }
 
 impl Files {
-    fn create(dir: &Path, names: Names) -> Result<Self, RecordError> {
+    fn create(dir: &Path, names: Names, phases: Option<PhaseFile>) -> Result<Self, RecordError> {
         Ok(Self {
             timeline: Lines::create(dir.join(layout::TIMELINE))?,
             ledger: Lines::create(dir.join(layout::LEDGER))?,
+            phases,
             samples_dir: dir.join(layout::SAMPLES),
             names: Arc::new(names),
             part: None,
@@ -132,6 +136,9 @@ impl Files {
                 }
             }
             Item::Event(event) => {
+                if let Some(phases) = &mut self.phases {
+                    phases.announce(&event)?;
+                }
                 self.timeline.add(&event)?;
                 // Events are few, and people look at the timeline while the run goes on.
                 self.timeline.flush()?;
@@ -205,7 +212,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let run = RunDir::create(&place.path().join("run")).unwrap();
         let clock = RunClock::start();
-        let (recorder, writer) = Writer::start(run.path(), clock, Names::default(), |_| ()).unwrap();
+        let (recorder, writer) = Writer::start(run.path(), clock, Names::default(), None, |_| ()).unwrap();
         recorder.event_at(0, What::RunStarted { version: 1 });
         recorder.ledger(vec![LedgerEntry::Written { database: "app".into(), id: 7, outcome: WriteOutcome::Failed }]);
         drop(recorder);

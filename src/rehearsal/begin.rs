@@ -11,6 +11,7 @@ use crate::server::binaries::{Part, Wanted};
 use crate::server::cache::Cache;
 use crate::server::install::{Installing, ObtainError, obtain, obtainable};
 use crate::words::ids::PgVersion;
+use crate::words::shard::Shard;
 
 use super::measure::pace;
 use super::staging::Installations;
@@ -100,7 +101,7 @@ pub fn refuse(findings: &[Finding]) -> bool {
 
 fn workload_facts(scenario: &Scenario, spool: &Spool) -> WorkloadFacts {
     // A spool that cannot be read is said by the replay.
-    let copies = spool.copies_of_sessions(&pace(scenario, spool).copies).unwrap_or_default();
+    let copies = spool.copies_of_sessions(&pace(scenario, spool, Shard::WHOLE).copies).unwrap_or_default();
     let totals = spool.totals();
     let users: std::collections::BTreeSet<_> = spool.sessions().iter().map(|session| session.user.clone()).collect();
     WorkloadFacts {

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use crate::facts::{Rules, RunFacts, VERSION};
+use crate::facts::{Rules, RunFacts, ShardFacts, VERSION};
 use crate::replay::Spool;
 use crate::scenario::Scenario;
 use crate::words::ids::PgVersion;
+use crate::words::shard::Shard;
 
 use super::host::host_facts;
 
@@ -21,6 +22,7 @@ pub struct Known {
     /// Requests that fall due within warmup and before: at least these have to be offered. Known in full at the end.
     pub requests_due: Option<u64>,
     pub plan: serde_json::Value,
+    pub shard: Shard,
 }
 
 /// The facts of a run that begins now.
@@ -32,6 +34,8 @@ pub fn run_facts(scenario: &Scenario, spool: &Spool, known: Known) -> RunFacts {
         started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         scenario_name: scenario.name.clone(),
         workload_sha256: spool.workload_sha256().to_owned(),
+        shard: known.shard.is_one_of_several().then(|| ShardFacts { index: known.shard.index(), of: known.shard.of() }),
+        start: None,
         server_before: known.server_before.map(|version| version.to_string()),
         server_after: known.server_after.map(|version| version.to_string()),
         host: host_facts(),

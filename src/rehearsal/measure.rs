@@ -16,6 +16,7 @@ use crate::replay::{self, Copies, Engine, Rounds, Spool};
 use crate::scenario::Scenario;
 use crate::scenario::resolved::Order;
 use crate::server::endpoint::Endpoint;
+use crate::words::shard::Shard;
 
 /// The running measurement.
 pub struct Measuring {
@@ -30,10 +31,11 @@ pub fn probed_databases(databases: &[String]) -> Vec<Database> {
     (0..).zip(databases).map(|(index, name)| Database { name: name.clone(), index }).collect()
 }
 
-/// The probes' settings by the scenario, the interval stretched where it must be; none when they are switched off.
-pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe::Settings> {
+/// The probes' settings by the scenario, the interval stretched where it must be; none when they are switched off
+/// or another shard's.
+pub fn probe_settings(scenario: &Scenario, shard: Shard, databases: &[String]) -> Option<probe::Settings> {
     let probes = scenario.probes;
-    probes.enabled.then(|| probe::Settings {
+    (probes.enabled && shard.is_driver()).then(|| probe::Settings {
         interval: probe::effective_interval(probes.interval, databases.len()),
         deadline: probes.deadline,
         abandon: scenario.clients.abandon,
@@ -45,7 +47,7 @@ pub fn probe_settings(scenario: &Scenario, databases: &[String]) -> Option<probe
 }
 
 /// Copies, rounds, speed and its stages by the scenario; what it says of tenants, for those of the workload.
-pub fn pace(scenario: &Scenario, spool: &Spool) -> Pace {
+pub fn pace(scenario: &Scenario, spool: &Spool, shard: Shard) -> Pace {
     let workload = &scenario.workload;
     let ramp = scenario.ramp().map(Arc::new);
     let mut copies = Copies::new(workload.copies).with_jitter(workload.copy_jitter, workload.seed);
@@ -53,11 +55,12 @@ pub fn pace(scenario: &Scenario, spool: &Spool) -> Pace {
         copies = copies.with_tenants(spool.tenants().iter().map(|fact| workload.copies_of(&fact.tenant)).collect());
     }
     let rounds = Rounds::new(workload.repeats, spool.totals().span_us);
-    Pace { speed: workload.speed, ramp, pacing: workload.pacing, copies, rounds, read_only: workload.read_only }
+    let (speed, pacing, read_only) = (workload.speed, workload.pacing, workload.read_only);
+    Pace { speed, ramp, pacing, copies, rounds, read_only, shard }
 }
 
 impl Measuring {
-    /// Starts everything; the workload's first moment is `starts_us` of the run.
+    /// Starts everything that is this shard's; the workload's first moment is `starts_us` of the run.
     ///
     /// # Errors
     /// When threads cannot be had.
@@ -66,6 +69,7 @@ impl Measuring {
         spool: &Spool,
         endpoint: &Endpoint,
         recorder: &Recorder,
+        shard: Shard,
         starts_us: u64,
     ) -> Result<Self, RehearsalError> {
         let (stop, stopped) = watch::channel(false);
@@ -73,18 +77,23 @@ impl Measuring {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let order_wait = (scenario.workload.order == Order::Commit).then_some(scenario.workload.order_wait);
         let settings = replay::Settings {
-            pace: pace(scenario, spool),
+            pace: pace(scenario, spool, shard),
             clients: scenario.clients.clone(),
             order_wait,
             starts_us,
             workers,
         };
         let engine = Engine::start(spool, &settings, endpoint, recorder, stopped.clone())?;
-        let probes = match probe_settings(scenario, spool.databases()) {
+        let probes = match probe_settings(scenario, shard, spool.databases()) {
             None => None,
             Some(settings) => Some(probe::start(settings, endpoint.clone(), 0, recorder.clone(), stopped)?),
         };
         Ok(Self { stop, engine, probes, _generator: generator })
+    }
+
+    /// Whether everything was replayed.
+    pub fn has_replayed(&self) -> bool {
+        self.engine.is_finished()
     }
 
     /// Stops offering requests, waits shortly for those in flight, and sees every one booked.

@@ -12,13 +12,16 @@ use super::answers::server_version;
 use super::begin::{Expected, expected, findings, installations, refuse, spool};
 use super::conduct::{Conducted, Score, conduct, explain};
 use super::facts::{Known, run_facts, us};
+use super::follow::{Following, follow};
 use super::load::Place;
 use super::measure::{Measuring, pace, probe_settings, probed_databases};
+use super::part::{Part, PartError};
 use super::signals::{Signals, wait};
 use super::staging::{self, Clients, Staging, StagingError};
+use super::start::{Start, StartError, await_start};
 use crate::facts::RunFacts;
 use crate::probe;
-use crate::record::{RecordError, Recorder, RunDir, RunDirError, Writer};
+use crate::record::{PhaseFile, RecordError, Recorder, RunDir, RunDirError, Writer};
 use crate::replay::{EngineError, Spool, SpoolError};
 use crate::samples::sample::Names;
 use crate::scenario::plan::StopMode;
@@ -55,6 +58,7 @@ pub struct Request<'a> {
     /// Leave temporary clusters behind, stopped.
     pub keep: bool,
     pub installing: Installing,
+    pub part: Part,
 }
 
 /// How a rehearsal ended, once it had begun to measure.
@@ -79,6 +83,10 @@ pub enum RehearsalError {
     /// At least one of these is an error.
     #[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))]
     Refused(Vec<Finding>),
+    #[error(transparent)]
+    Part(#[from] PartError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error(transparent)]
     RunDir(#[from] RunDirError),
     #[error(transparent)]
@@ -105,6 +113,7 @@ pub enum RehearsalError {
 /// # Errors
 /// Whatever kept the rehearsal from measuring. What was measured until a failed recording is in the run directory.
 pub async fn rehearse(request: &Request<'_>, say: &mut (dyn FnMut(&str) + Send)) -> Result<Rehearsed, RehearsalError> {
+    request.part.check(request.scenario)?;
     let signals = Signals::listen().map_err(RehearsalError::Signals)?;
     let cache = Cache::locate()?;
     for cleaned in leftovers::clean_leftovers(&cache) {
@@ -134,6 +143,8 @@ pub async fn rehearse(request: &Request<'_>, say: &mut (dyn FnMut(&str) + Send))
 struct Prepared {
     spool: Spool,
     staging: Staging,
+    /// The driver's, where the other shards are told of phases.
+    phases: Option<PhaseFile>,
 }
 
 fn launcher(cache: &Cache) -> Result<Launcher, RehearsalError> {
@@ -169,10 +180,17 @@ async fn prepare(
     let logs = run_dir.logs();
     let place = Place { scenario_dir: staging::local::scenario_dir(&scenario.file), logs: &logs };
     let staging = staging::prepare(scenario, installations, &clients, launcher, &place, say).await?;
-    if scenario.probes.enabled {
-        probe::set_up(&staging.endpoint, &probed_databases(spool.databases()), SET_UP_DEADLINE).await?;
+    let part = &request.part;
+    let mut phases = None;
+    if part.shard.is_driver() {
+        if let Some((path, header)) = part.phase_file.as_ref().zip(part.phases_header(&spool)) {
+            phases = Some(PhaseFile::create(path, &header)?);
+        }
+        if scenario.probes.enabled {
+            probe::set_up(&staging.endpoint, &probed_databases(spool.databases()), SET_UP_DEADLINE).await?;
+        }
     }
-    Ok(Prepared { spool, staging })
+    Ok(Prepared { spool, staging, phases })
 }
 
 /// Records the whole measurement of a prepared rehearsal, then stops its servers.
@@ -184,26 +202,25 @@ async fn measure(
     signals: &Signals,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Rehearsed, RehearsalError> {
-    let Prepared { spool, staging } = prepared;
-    let scenario = request.scenario;
+    let Prepared { spool, staging, phases } = prepared;
+    let (scenario, shard) = (request.scenario, request.part.shard);
     let endpoint = staging.endpoint.clone();
+    let start = agreed_start(request, &staging, signals, say).await?;
     let mut facts = begin(request, &spool, &staging, run_dir).await?;
-    let names = Names {
-        tenants: spool.tenants().into_iter().map(|tenant| tenant.tenant).collect(),
-        databases: facts.databases.clone(),
-        endpoints: facts.endpoints.clone(),
-    };
+    let tenants = spool.tenants().into_iter().map(|tenant| tenant.tenant).collect();
+    let names = Names { tenants, databases: facts.databases.clone(), endpoints: facts.endpoints.clone() };
     let clock = RunClock::start();
+    let start_us = place_start(start.as_ref(), clock, &mut facts, run_dir)?;
+    let phases = phases.map(|file| file.starting_at(start_us));
     let canceller = signals.canceller();
     // Going on without a record of it would be of no use to anybody.
     let failed = move |_: &RecordError| canceller.cancel("a failure of the recorder");
-    let (recorder, writer) = Writer::start(run_dir.path(), clock, names, failed)?;
+    let (recorder, writer) = Writer::start(run_dir.path(), clock, names, phases, failed)?;
     recorder.event_at(0, What::RunStarted { version: VERSION });
     if let Some(version) = &facts.server_before {
         recorder.event(What::ServerSeen { side: Side::Before, version: version.clone() });
     }
-    let start_us = us(LEAD);
-    let measuring = Measuring::start(scenario, &spool, &endpoint, &recorder, start_us)?;
+    let measuring = Measuring::start(scenario, &spool, &endpoint, &recorder, shard, start_us)?;
     let mut context = context(request, staging, run_dir, launcher, &recorder, signals);
     let mut score = Score {
         scenario,
@@ -211,22 +228,24 @@ async fn measure(
         statements: spool.statements(),
         run_dir,
         major: major_of(&facts),
-        lead: LEAD,
+        lead: Duration::from_micros(start_us),
         cancelled: signals.cancelled(),
     };
-    let mut conducted = conduct(&mut score, &mut context, say).await;
+    let mut conducted = match shard.is_driver() {
+        true => conduct(&mut score, &mut context, say).await,
+        false => {
+            let new = context.new.as_ref().map(|server| server.target.clone());
+            let (measuring, recorder, cancelled) = (&measuring, &recorder, signals.cancelled());
+            let endpoint = &endpoint;
+            let following = Following { scenario, measuring, recorder, endpoint, new, starts_us: start_us, cancelled };
+            let phases = request.part.phase_file.clone().zip(request.part.phases_header(&spool));
+            follow(following, phases, say).await
+        }
+    };
     let until_us = clock.now_us().saturating_sub(start_us);
     let measured = stop_measuring(measuring, &mut context).await;
-    if conducted.interrupted.is_none() {
-        say("reading back the ledger");
-        let mut cancelled = signals.cancelled();
-        tokio::select! {
-            () = verify(&score, &context, &recorder, say) => {}
-            signal = wait(&mut cancelled) => {
-                recorder.event(What::Interrupted { signal: signal.to_owned() });
-                conducted.interrupted = Some(signal);
-            }
-        }
+    if conducted.interrupted.is_none() && shard.is_driver() {
+        conducted.interrupted = read_back(&score, &context, &recorder, signals, say).await;
     }
     conducted.complete &= conducted.interrupted.is_none();
     recorder.event(What::RunEnded { complete: conducted.complete });
@@ -238,10 +257,39 @@ async fn measure(
     drop(recorder);
     // First, since a recorder that failed is the cause of what fails after it.
     writer.finish()?;
-    facts.requests_due = spool.requests_due(&pace(scenario, &spool), until_us)?;
+    facts.requests_due = spool.requests_due(&pace(scenario, &spool, shard), until_us)?;
     run_dir.write_facts(&facts)?;
     measured?;
     Ok(Rehearsed { run_dir: run_dir.path().to_owned(), conducted })
+}
+
+/// Waits for the agreed start, if there is one.
+async fn agreed_start(
+    request: &Request<'_>,
+    staging: &Staging,
+    signals: &Signals,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<Option<Start>, RehearsalError> {
+    let Some(start_at) = request.part.start_at else { return Ok(None) };
+    let awaited = await_start(start_at, &staging.endpoint, &mut signals.cancelled(), say).await?;
+    awaited.map(Some).map_err(RehearsalError::Interrupted)
+}
+
+/// The microsecond of the run at which the workload's first moment lies; an agreed one is noted in `run.json`.
+fn place_start(
+    start: Option<&Start>,
+    clock: RunClock,
+    facts: &mut RunFacts,
+    run_dir: &RunDir,
+) -> Result<u64, RehearsalError> {
+    let Some(start) = start else { return Ok(us(LEAD)) };
+    let start_us = clock.to_us(start.at);
+    if start_us == 0 {
+        return Err(start.missed().into());
+    }
+    facts.start = Some(start.facts(start_us));
+    run_dir.write_facts(facts)?;
+    Ok(start_us)
 }
 
 /// Writes what is known before the first phase.
@@ -255,7 +303,8 @@ async fn begin(
         Some(version) => Some(version),
         None => server_version(&staging.endpoint).await.ok(),
     };
-    let probes = probe_settings(request.scenario, spool.databases());
+    let shard = request.part.shard;
+    let probes = probe_settings(request.scenario, shard, spool.databases());
     let known = Known {
         server_before: version_before,
         server_after: staging.version_after,
@@ -263,6 +312,7 @@ async fn begin(
         probe_interval: probes.map(|settings| settings.interval),
         requests_due: None,
         plan: request.plan.clone(),
+        shard,
     };
     let facts = run_facts(request.scenario, spool, known);
     run_dir.write_tenants(&spool.tenants())?;
@@ -290,6 +340,25 @@ fn context(
         logs_dir: run_dir.logs(),
         command_dir: staging::local::scenario_dir(&request.scenario.file).to_owned(),
         cancelled: signals.cancelled(),
+    }
+}
+
+/// Verifies what was written; gives the signal that ended it early.
+async fn read_back(
+    score: &Score<'_>,
+    context: &UpgradeContext,
+    recorder: &Recorder,
+    signals: &Signals,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Option<&'static str> {
+    say("reading back the ledger");
+    let mut cancelled = signals.cancelled();
+    tokio::select! {
+        () = verify(score, context, recorder, say) => None,
+        signal = wait(&mut cancelled) => {
+            recorder.event(What::Interrupted { signal: signal.to_owned() });
+            Some(signal)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::copies::Copies;
 use super::rounds::Rounds;
 use crate::scenario::ramp::Ramp;
 use crate::scenario::resolved::{Pacing, Speed};
+use crate::words::shard::Shard;
 
 /// Speed, its stages, copies and rounds together, and whether all is sent. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Pace {
     pub rounds: Rounds,
     /// Requests that write are left out.
     pub read_only: bool,
+    /// Whose sessions are replayed.
+    pub shard: Shard,
 }
 
 /// One going through a session's requests.
@@ -33,7 +36,7 @@ pub struct Turn {
 }
 
 impl Pace {
-    /// The pace of an open loop without stages, once, in which all is sent.
+    /// The pace of an open loop without stages, once, in which all of the whole workload is sent.
     pub fn new(speed: Speed, copies: u16) -> Self {
         Self {
             speed,
@@ -42,6 +45,7 @@ impl Pace {
             copies: Copies::new(copies),
             rounds: Rounds::ONE,
             read_only: false,
+            shard: Shard::WHOLE,
         }
     }
 

@@ -3,10 +3,13 @@
 //! Takes and gives one JSON object a line; a reader stops at a torn last line, since a killed run may leave one. Must
 //! not know who makes the events.
 
+mod phases;
+
 use serde::{Deserialize, Serialize};
 
 use crate::words::ids::Fingerprint;
 pub use crate::words::phase::Phase;
+pub use phases::{PHASES_FORMAT, PHASES_VERSION, PhaseEvent, PhaseReader, PhasesError, PhasesHeader};
 
 /// The version that stands in the first event.
 pub const VERSION: u32 = 1;

@@ -6,6 +6,7 @@ pub mod exit;
 pub mod ids;
 pub mod limits;
 pub mod phase;
+pub mod shard;
 pub mod sqlstate;
 pub mod suggest;
 pub mod time;

@@ -35,6 +35,7 @@ mod relay;
 mod requests;
 mod scenarios;
 mod server;
+mod shards;
 mod sniffer;
 mod tenant_rules;
 mod tenants;

@@ -168,7 +168,7 @@ fn replay(
 ) -> Result<EngineReport, EngineError> {
     let schedule = Schedule::new(recorder.clock(), settings.pace.clone(), settings.starts_us);
     let copies = &settings.pace.copies;
-    let copies_of = spool.copies_of_sessions(copies).map_err(EngineError::Spool)?;
+    let copies_of = spool.copies_of_shard(&settings.pace).map_err(EngineError::Spool)?;
     let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(copies.most())));
     let order = settings.order_wait.map(|limit| Arc::new(CommitOrder::new(&copies_of, limit)));
     let shares = deal(spool.sessions(), &copies_of, &schedule, settings.workers, stop);

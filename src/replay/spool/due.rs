@@ -5,6 +5,7 @@
 use super::store::{Spool, SpoolError};
 use crate::replay::copies::{Copies, Owner};
 use crate::replay::pace::Pace;
+use crate::words::shard::Shard;
 
 impl Spool {
     /// How often each session is replayed, by its number: as often as any tenant in it.
@@ -27,7 +28,28 @@ impl Spool {
         Ok((0..).zip(known).map(of_nobody).collect())
     }
 
-    /// How many requests, over all copies, fall due less than `until_us` after the replay's start; none in a closed loop.
+    /// How often each session is replayed by the pace's shard, by its number: the sessions of others not at all.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn copies_of_shard(&self, pace: &Pace) -> Result<Vec<u16>, SpoolError> {
+        let copies = self.copies_of_sessions(&pace.copies)?;
+        let owned = self.owned(pace.shard);
+        Ok(copies.into_iter().zip(owned).map(|(copies, owned)| if owned { copies } else { 0 }).collect())
+    }
+
+    /// Whose each session is, by its number.
+    fn owned(&self, shard: Shard) -> Vec<bool> {
+        let mut owned = vec![false; self.sessions().len()];
+        for session in self.sessions() {
+            if let Some(owned) = owned.get_mut(session.number as usize) {
+                *owned = shard.owns(session.session);
+            }
+        }
+        owned
+    }
+
+    /// How many requests of the pace's shard, over all copies, fall due less than `until_us` after the replay's start; none in a closed loop.
     ///
     /// # Errors
     /// The spool cannot be read.
@@ -35,11 +57,13 @@ impl Spool {
         if pace.is_closed_loop() {
             return Ok(None);
         }
-        let of_sessions = self.copies_of_sessions(&pace.copies)?;
+        let of_sessions = self.copies_of_shard(pace)?;
+        let owned = self.owned(pace.shard);
         let mut times = self.times();
         let mut count = 0;
         while let Some(moment) = times.advance()? {
-            if pace.read_only && moment.writes {
+            let is_owned = owned.get(moment.number as usize).is_some_and(|owned| *owned);
+            if !is_owned || pace.read_only && moment.writes {
                 continue;
             }
             let copies = match moment.owner {
@@ -121,7 +145,14 @@ mod tests {
         let due = |times: [f64; 2]| {
             let copies = Copies::new(1).with_tenants(times.into());
             let pace = Pace { copies, ..Pace::new(Speed::Factor(1.0), 1) };
-            spool.requests_due(&pace, u64::MAX).unwrap().unwrap()
+            let in_shard = |shard| {
+                let pace = Pace { shard, ..pace.clone() };
+                spool.requests_due(&pace, u64::MAX).unwrap().unwrap()
+            };
+            let whole = in_shard(Shard::WHOLE);
+            let shards = (0..2).map(|index| in_shard(Shard::new(index, 2).unwrap()));
+            assert_eq!(shards.sum::<u64>(), whole, "each is one shard's");
+            whole
         };
         assert_eq!(due([1.0, 1.0]), 7);
         assert_eq!(due([3.0, 1.0]), 7 + 2 * (3 + 1), "acme's transaction and the SET before it");

@@ -9,6 +9,7 @@ use crate::replay::pace::Pace;
 use crate::samples::sample::Outcome::{Failed, Ok, Skipped};
 use crate::scenario::ramp::Ramp;
 use crate::scenario::resolved::{LoadStage, Pacing, Speed};
+use crate::words::shard::Shard;
 
 const THINKING: Pacing = Pacing::ThinkTime;
 
@@ -73,4 +74,25 @@ async fn a_rising_pace_brings_what_comes_later_closer_together() {
     assert_eq!(gaps_us, [100_000, 20_000]);
     let due = |until_us| story.spool().requests_due(&story.pace, until_us).unwrap();
     assert_eq!((due(100_000), due(100_001)), (Some(1), Some(2)));
+}
+
+#[tokio::test]
+async fn shards_replay_each_session_once_between_them() {
+    let mut heard = Vec::new();
+    for index in 0..3 {
+        let server = StandIn::new(|_, _| Deed::Answer);
+        let mut story = (1..=8).fold(Story::new(CLIENTS), Story::session);
+        for session in 1..=8 {
+            story = story.query(1, session, &format!("SELECT {session}"));
+        }
+        story.pace.shard = Shard::new(index, 3).unwrap();
+        let own = (1..=8).filter(|&session| story.pace.shard.owns(session)).count() as u64;
+        let replayed = story.replay(&server).await;
+        assert_eq!((replayed.report.offered(), replayed.report.workload_ended), (own, true));
+        assert_eq!(replayed.report.connects(), (own, 0), "it opens no connection for others");
+        heard.extend(replayed.samples.iter().map(|sample| sample.session).collect::<Vec<_>>());
+    }
+    heard.sort_unstable();
+    heard.dedup();
+    assert_eq!(heard, (1..=8).collect::<Vec<u32>>());
 }
