@@ -19,6 +19,7 @@ pub mod tenant;
 pub mod workload;
 // 3: inputs
 pub mod capture;
+pub mod merge;
 pub mod reshape;
 pub mod scenario;
 // 4 to 6, running wing

@@ -11,6 +11,7 @@ mod latency;
 mod ledger;
 mod load;
 mod quality;
+mod shards;
 mod spans;
 mod streams;
 mod tenants;

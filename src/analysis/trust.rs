@@ -6,6 +6,7 @@
 use super::course::Course;
 use super::findings::{ByPhase, Reason, RequestCounts, Trust};
 use super::latency::Times;
+use super::shards;
 use super::spans::{Span, Spans};
 use crate::facts::RunFacts;
 use crate::samples::sample::Sample;
@@ -129,7 +130,7 @@ impl Evidence<'_> {
             unmapped_share: self.facts.unmapped_share,
             order: self.course.order,
             writes_left_out: self.course.writes_left_out,
-            reasons: checks.into_iter().flatten().collect(),
+            reasons: checks.into_iter().flatten().chain(shards::reasons(self.facts)).collect(),
         }
     }
 
@@ -274,6 +275,6 @@ fn ms(us: u64) -> f64 {
     us as f64 / 1_000.0
 }
 
-fn reason(code: &str, text: impl Into<String>, value: Option<f64>, limit: Option<f64>) -> Reason {
+pub(super) fn reason(code: &str, text: impl Into<String>, value: Option<f64>, limit: Option<f64>) -> Reason {
     Reason { code: code.to_owned(), text: text.into(), value, limit }
 }

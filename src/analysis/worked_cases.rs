@@ -114,6 +114,7 @@ pub(super) fn facts() -> RunFacts {
         scenario_name: "worked case".into(),
         shard: None,
         start: None,
+        merged: None,
         workload_sha256: String::new(),
         server_before: None,
         server_after: None,

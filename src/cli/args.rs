@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::merge::Merge;
 use super::proxy::CaptureProxy;
 use super::tenants::TenantArgs;
 use super::workload::{AnonymizeArgs, CatArgs, InfoArgs, MergeArgs, PeakArgs, RepairArgs, SliceArgs};
@@ -41,6 +42,7 @@ pub enum Command {
     Check(Check),
     /// Rehearse: replay the workload while the upgrade runs, measure, and judge
     Run(Run),
+    Merge(Merge),
     /// Make the report of a run directory again, in any format
     Report(Report),
     /// Judge a run directory again, with other objectives
@@ -163,7 +165,7 @@ pub struct Run {
     #[arg(long)]
     pub no_install: bool,
     /// Replay only this part of the sessions: shard INDEX of COUNT, counted from 0, or what a Kubernetes Indexed Job or
-    /// Slurm says. Shard 0 runs the upgrade and the probes
+    /// Slurm says. Shard 0 runs the upgrade and the probes; merge makes one run directory of all
     #[arg(long, value_name = "INDEX/COUNT|auto", help_heading = SEVERAL)]
     pub shard: Option<ShardChoice>,
     /// When the workload's first moment is, by the database's clock: RFC 3339, such as 2026-01-05T10:00:00Z

@@ -6,6 +6,7 @@ mod args;
 mod capture;
 mod check;
 mod judge;
+mod merge;
 mod pcap;
 mod postgres;
 mod progress;
@@ -54,6 +55,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Workload(command) => workload::carry_out(command),
         Command::Check(typed) => check::carry_out(&typed),
         Command::Run(typed) => run::carry_out(&typed),
+        Command::Merge(typed) => merge::carry_out(&typed),
         Command::Report(typed) => judge::carry_out_report(&typed),
         Command::Gate(typed) => judge::carry_out_gate(&typed),
         Command::Postgres(command) => postgres::carry_out(command),

@@ -76,7 +76,7 @@ fn part(typed: &args::Run) -> Result<Part, String> {
 
 /// A shard's directory holds a part of the traffic, which allows no verdict: the exit code says whether it was measured.
 fn one_of_several(rehearsed: &Rehearsed, shard: Shard, out: &Path) -> ExitCode {
-    show::progress(&format!("shard {shard} is in {}", out.display()));
+    show::progress(&format!("shard {shard} is in {}; \"pgrehearse merge\" makes one run of all", out.display()));
     let conducted = &rehearsed.conducted;
     let step_failed = conducted.steps.as_ref().is_some_and(|steps| steps.outcome != StepOutcome::Ok);
     let held = [

@@ -27,6 +27,9 @@ pub struct RunFacts {
     /// The agreed start, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<StartFacts>,
+    /// What it was put together from, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<MergedFacts>,
     /// Exact versions as far as known; `after` is the planned target's: that it was reached is in the timeline.
     pub server_before: Option<String>,
     pub server_after: Option<String>,
@@ -54,6 +57,21 @@ pub struct RunFacts {
 pub struct ShardFacts {
     pub index: u32,
     pub of: u32,
+}
+
+/// The shards that `merge` put together. The driver's clock is the run's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedFacts {
+    /// How many there were to be.
+    pub shards: u32,
+    /// The numbers of those whose samples are here.
+    pub present: Vec<u32>,
+    /// Those that were left out, having replayed something else.
+    pub unlike: Vec<u32>,
+    /// How far the two furthest starts may be apart, microseconds: by the database's clock, and what is unknown of that.
+    pub apart_us: u64,
+    /// Requests that were due when not all shards were there; they are in no figure.
+    pub left_out: u64,
 }
 
 /// A start that was agreed on by the database's clock.

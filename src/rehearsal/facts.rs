@@ -36,6 +36,7 @@ pub fn run_facts(scenario: &Scenario, spool: &Spool, known: Known) -> RunFacts {
         workload_sha256: spool.workload_sha256().to_owned(),
         shard: known.shard.is_one_of_several().then(|| ShardFacts { index: known.shard.index(), of: known.shard.of() }),
         start: None,
+        merged: None,
         server_before: known.server_before.map(|version| version.to_string()),
         server_after: known.server_after.map(|version| version.to_string()),
         host: host_facts(),

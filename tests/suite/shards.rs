@@ -123,6 +123,8 @@ fn each_request_is_booked_by_one_shard_and_all_know_the_phases() {
     assert_eq!(driver["start"]["at"], follower["start"]["at"]);
     assert_eq!(follower["shard"], serde_json::json!({"index": 1, "of": 2}));
     assert!(follower["start"]["clock_offset_us"].as_i64().unwrap().abs() < 1_000_000, "{}", follower["start"]);
+    let all = merged(&bench, &[&bench.path("part-0"), &bench.path("part-1")]);
+    assert_eq!(booked(&all.dir).len(), requests, "as many as one process would have booked: {}", all.stderr);
     let due = |facts: &Value| facts["requests_due"].as_u64().unwrap();
     assert_eq!(due(&driver) + due(&follower), requests as u64);
 }
@@ -215,5 +217,70 @@ fn what_cannot_become_one_rehearsal_is_refused_before_anything_starts() {
 #[test]
 fn the_help_of_run_says_how_several_machines_share_it() {
     let ran = ran(program().args(["run", "--help"]).output().unwrap(), PathBuf::new());
+    insta::assert_snapshot!(ran.stdout);
+}
+
+/// Merges shards' directories into `all` and gives what that ended with.
+fn merged(bench: &Bench, parts: &[&Path]) -> Ran {
+    let mut command = program();
+    command.arg("merge").args(parts).arg("--output").arg(bench.path("all"));
+    ran(command.output().unwrap(), bench.path("all"))
+}
+
+/// The reasons not to trust a run: code and value.
+fn reasons(report: &Value) -> Vec<(String, Option<f64>)> {
+    let reasons = report["trust"]["reasons"].as_array().unwrap().iter();
+    reasons.map(|reason| (reason["code"].as_str().unwrap().to_owned(), reason["value"].as_f64())).collect()
+}
+
+#[test]
+fn shards_merged_are_one_run_and_a_missing_one_makes_it_inconclusive() {
+    let bench = Bench::new(25);
+    let server = server(&bench);
+    let scenario = scenario(&bench, &server, "warmup = \"1s\"\nbefore = \"3s\"\nafter = \"3s\"");
+    let file = bench.path("phases.jsonl");
+    let [driver, follower] = both(&bench, &scenario, &["--phase-file", file.to_str().unwrap()]);
+    assert_eq!((driver.code, follower.code), (0, 0), "{}\n{}", driver.stderr, follower.stderr);
+
+    let alone = program().arg("report").arg(&follower.dir).output().unwrap();
+    assert_eq!(alone.status.code(), Some(3), "a part alone is no run");
+
+    let all = merged(&bench, &[&follower.dir, &driver.dir]);
+    assert!(matches!(all.code, 0 | 3), "{}\n{}", all.stdout, all.stderr);
+    let report = all.report();
+    let codes = reasons(&report);
+    assert!(!codes.iter().any(|(code, _)| code.starts_with("shards_") || code == "run_incomplete"), "{codes:?}");
+    // Every request that was due before the last phase ended is there, once.
+    let requests = booked(&all.dir);
+    let distinct: BTreeSet<u64> = requests.iter().copied().collect();
+    let facts = facts(&all.dir);
+    let parts = booked(&driver.dir).len() + booked(&follower.dir).len();
+    let left_out = facts["merged"]["left_out"].as_u64().unwrap() as usize;
+    assert_eq!((requests.len(), distinct.len()), (parts - left_out, parts - left_out));
+    assert_eq!(facts["requests_due"].as_u64().unwrap(), requests.len() as u64);
+    let served: Vec<(&str, f64)> = (0..5)
+        .map(|at| &report["tenants"][at])
+        .map(|tenant| (tenant["tenant"].as_str().unwrap(), tenant["requests"]["ok"].as_f64().unwrap()))
+        .collect();
+    assert!(served.iter().all(|(_, ok)| *ok > 30.0), "tenants of both shards: {served:?}");
+    assert!(report["writes"]["acknowledged"].as_u64().unwrap() > 20, "the driver's ledger: {}", report["writes"]);
+    assert_eq!(report["writes"]["lost"], 0);
+    let again = program().args(["report", "--format", "json"]).arg(&all.dir).output().unwrap();
+    assert_eq!(again.status.code(), Some(all.code), "a run as any other");
+
+    std::fs::remove_dir_all(bench.path("all")).unwrap();
+    let half = merged(&bench, &[&driver.dir]);
+    assert_eq!(half.code, 3, "{}\n{}", half.stdout, half.stderr);
+    assert!(reasons(&half.report()).contains(&("shards_missing".to_owned(), Some(1.0))));
+    assert!(half.stdout.contains("1 of 2 shards are missing"), "{}", half.stdout);
+
+    let twice = merged(&bench, &[&driver.dir, &driver.dir]);
+    assert_eq!(twice.code, 2);
+    assert!(twice.stderr.contains("are both shard 0"), "{}", twice.stderr);
+}
+
+#[test]
+fn the_help_of_merge_says_what_makes_a_run_inconclusive() {
+    let ran = ran(program().args(["merge", "--help"]).output().unwrap(), PathBuf::new());
     insta::assert_snapshot!(ran.stdout);
 }

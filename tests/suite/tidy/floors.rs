@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8, Wing)] = &[
     ("tenant", 2, Neither),
     ("workload", 2, Neither),
     ("capture", 3, Neither),
+    ("merge", 3, Neither),
     ("reshape", 3, Neither),
     ("scenario", 3, Neither),
     ("server", 4, Running),
