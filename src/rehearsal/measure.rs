@@ -12,7 +12,7 @@ use super::run::RehearsalError;
 use crate::probe::{self, Database, Probes};
 use crate::record::Recorder;
 use crate::replay::pace::Pace;
-use crate::replay::{self, Copies, Engine, Rounds, Spool};
+use crate::replay::{self, Copies, Engine, Rounds, Spool, UniqueColumns};
 use crate::scenario::Scenario;
 use crate::scenario::resolved::Order;
 use crate::server::endpoint::Endpoint;
@@ -53,6 +53,10 @@ pub fn pace(scenario: &Scenario, spool: &Spool, shard: Shard) -> Pace {
     let mut copies = Copies::new(workload.copies).with_jitter(workload.copy_jitter, workload.seed);
     if !workload.tenants.is_empty() {
         copies = copies.with_tenants(spool.tenants().iter().map(|fact| workload.copies_of(&fact.tenant)).collect());
+    }
+    if !workload.unique.is_empty() {
+        let columns = workload.unique.iter().map(|unique| (unique.table.clone(), unique.column.clone()));
+        copies = copies.with_unique(UniqueColumns::new(columns, workload.unique_stride));
     }
     let rounds = Rounds::new(workload.repeats, spool.totals().span_us);
     let (speed, pacing, read_only) = (workload.speed, workload.pacing, workload.read_only);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::unique::UniqueColumns;
 use crate::words::chance::chance;
 
 /// The copies of the sessions. Cheap to clone.
@@ -22,6 +23,8 @@ pub struct Copies {
     /// Each session of a copy lies behind it by its own part of this.
     jitter_us: u64,
     seed: u64,
+    /// The columns whose values are others in each copy.
+    unique: Option<Arc<UniqueColumns>>,
 }
 
 /// Whose a request is, where tenants have copies of their own: that of its whole transaction.
@@ -65,7 +68,7 @@ impl Copies {
     /// microsecond.
     pub fn new(each: u16) -> Self {
         let each = each.max(1);
-        Self { each, tenants: None, most: each, shift_us: shift_us(each), jitter_us: 0, seed: 0 }
+        Self { each, tenants: None, most: each, shift_us: shift_us(each), jitter_us: 0, seed: 0, unique: None }
     }
 
     /// Besides, each session of each copy but the first starts later by a part of `jitter` that it has for itself.
@@ -77,6 +80,17 @@ impl Copies {
     pub fn with_tenants(self, times: Vec<f64>) -> Self {
         let most = times.iter().fold(f64::from(self.each), |most, times| most.max(times.ceil())) as u16;
         Self { tenants: Some(times.into()), most, shift_us: shift_us(most), ..self }
+    }
+
+    /// No two copies and rounds share a value of these columns.
+    pub fn with_unique(self, unique: UniqueColumns) -> Self {
+        Self { unique: Some(Arc::new(unique)), ..self }
+    }
+
+    /// The columns whose values are others in each variant; none for the first copy and round, which has the captured ones.
+    pub fn unique(&self, copy: u16, round: u32) -> Option<(&UniqueColumns, u64)> {
+        let variant = u64::from(round) * u64::from(self.most) + u64::from(copy);
+        self.unique.as_deref().filter(|_| variant > 0).map(|unique| (unique, variant))
     }
 
     /// The most copies of anything.
@@ -150,6 +164,17 @@ mod tests {
         let times = |owner| (0..3).filter(|copy| copies.sends(0, *copy, owner)).count();
         assert_eq!([Some(0), Some(1), Some(2), Some(9), None].map(|of| times(Owner::Tenant(of))), [3, 0, 2, 2, 2]);
         assert_eq!(times(Owner::Session), 3);
+    }
+
+    #[test]
+    fn each_copy_of_each_round_is_a_variant_of_its_own() {
+        let copies = Copies::new(3);
+        assert!(copies.unique(1, 1).is_none());
+        let copies = copies.with_unique(UniqueColumns::new([], 1));
+        let variants: Vec<_> = (0..2).flat_map(|round| (0..3).map(move |copy| (copy, round))).collect();
+        let variants: Vec<_> =
+            variants.iter().map(|(copy, round)| copies.unique(*copy, *round).map(|(_, of)| of)).collect();
+        assert_eq!(variants, [None, Some(1), Some(2), Some(3), Some(4), Some(5)]);
     }
 
     #[test]

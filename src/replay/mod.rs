@@ -8,6 +8,7 @@ mod engine;
 pub mod pace;
 mod rounds;
 mod spool;
+mod unique;
 
 pub use copies::{Copies, Owner};
 pub use engine::{Engine, EngineError, EngineReport, Settings};
@@ -17,3 +18,4 @@ pub use spool::{
     SessionRequests,
 };
 pub use spool::{STATEMENTS_MAX, Spool, SpoolError, SpoolRequest, Totals, TransactionPart};
+pub use unique::UniqueColumns;

@@ -37,6 +37,8 @@ pub fn to_json(scenario: &Scenario) -> Value {
             "copies": workload.copies,
             "copy_jitter_ms": ms(workload.copy_jitter),
             "seed": workload.seed,
+            "unique": workload.unique.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "unique_stride": workload.unique_stride,
             "read_only": workload.read_only,
             "loop": match workload.repeats {
                 Loop::Times(times) => json!({ "rounds": times }),

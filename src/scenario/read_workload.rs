@@ -5,13 +5,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::resolved::{Loop, Order, Pacing, Speed, TENANT_COPIES_MAX, TenantCopies, WorkloadChoice};
-use super::section::{Problems, Section, number_of};
+use super::resolved::{
+    Loop, Order, Pacing, Speed, TENANT_COPIES_MAX, TenantCopies, UNIQUE_COLUMNS_MAX, UniqueColumn, WorkloadChoice,
+};
+use super::section::{Problems, Section, number_of, text_of};
 use super::tree::{Node, Value};
 use crate::objective::Pattern;
 
 /// The paces that a replay may have, as multiples of the captured one.
 pub(super) const FACTORS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
+
+/// Numbers of unique columns grow by this with each copy or round: 214 of them fit into an int4.
+const STRIDE: u64 = 10_000_000;
+const STRIDE_MAX: i64 = 1_000_000_000_000;
 
 /// Rounds of the workload, at most.
 const ROUNDS_MAX: u32 = 1_000_000;
@@ -35,6 +41,8 @@ pub(super) fn workload(mut section: Section<'_>, base: &Path, problems: &Problem
         copy_jitter: section.duration("copy_jitter").unwrap_or_default(),
         seed: section.integer("seed", 0, i64::MAX).map_or(0, i64::unsigned_abs),
         repeats: repeats(&mut section),
+        unique: unique(&mut section),
+        unique_stride: section.integer("unique_stride", 1, STRIDE_MAX).map_or(STRIDE, i64::unsigned_abs),
         read_only: section.boolean("read_only").unwrap_or(false),
         tenants: tenants(&mut section, problems),
     };
@@ -44,6 +52,27 @@ pub(super) fn workload(mut section: Section<'_>, base: &Path, problems: &Problem
     }
     section.finish();
     choice
+}
+
+fn unique(section: &mut Section<'_>) -> Vec<UniqueColumn> {
+    let nodes = section.array("unique");
+    if nodes.len() > UNIQUE_COLUMNS_MAX {
+        let message = format!("workload.unique has {} columns, and {UNIQUE_COLUMNS_MAX} at most are read", nodes.len());
+        section.problem_at("unique", message, "");
+    }
+    let column = |node: &Node| {
+        let written = text_of(node);
+        let parts: Vec<&str> = written.iter().flat_map(|text| text.split('.')).collect();
+        if let [table, column] = parts[..]
+            && !table.is_empty()
+            && !column.is_empty()
+        {
+            return Some(UniqueColumn { table: table.to_owned(), column: column.to_owned() });
+        }
+        section.problem_of(node, "each of workload.unique must be a table and a column", "write \"orders.id\"");
+        None
+    };
+    nodes.iter().take(UNIQUE_COLUMNS_MAX).filter_map(column).collect()
 }
 
 fn repeats(section: &mut Section<'_>) -> Loop {
@@ -176,6 +205,22 @@ mod tests {
     }
 
     #[test]
+    fn columns_may_have_other_values_in_each_copy() {
+        let scenario =
+            scenario(&format!("{WORKLOAD}unique = [\"orders.id\", \"users.email\"]\nunique_stride = 1000\n"));
+        let column = |table: &str, column: &str| UniqueColumn { table: table.into(), column: column.into() };
+        assert_eq!(scenario.workload.unique, [column("orders", "id"), column("users", "email")]);
+        let shown = crate::scenario::render_text(&scenario);
+        assert!(
+            shown.contains("            others in each copy and round: orders.id, users.email; numbers by 1000\n"),
+            "{shown}"
+        );
+        let json = crate::scenario::to_json(&scenario);
+        assert_eq!(json["workload"]["unique"], serde_json::json!(["orders.id", "users.email"]));
+        assert_eq!(json["workload"]["unique_stride"], 1000);
+    }
+
+    #[test]
     fn a_replay_may_leave_out_what_writes() {
         let scenario = scenario(&format!("{WORKLOAD}read_only = true\n"));
         assert!(scenario.workload.read_only);
@@ -193,6 +238,10 @@ mod tests {
             ("loop = \"0s\"", "workload.loop must be at least 1ms"),
             ("loop = \"often\"", "workload.loop: "),
             ("loop = true", "workload.loop must be an integer or a duration, not a boolean"),
+            ("unique = [\"orders\"]", "each of workload.unique must be a table and a column"),
+            ("unique = [\"shop.orders.id\"]", "each of workload.unique must be a table and a column"),
+            ("unique = [5]", "each of workload.unique must be a table and a column"),
+            ("unique_stride = 0", "workload.unique_stride must lie between 1 and"),
             ("read_only = \"yes\"", "workload.read_only must be true or false"),
             ("seed = -1", "workload.seed must lie between 0 and"),
         ] {

@@ -28,6 +28,11 @@ pub fn render_text(scenario: &Scenario) -> String {
         "workload",
         format!("{}, {}, {}{}", shown_path(&workload.file), pace(workload), copies(workload), rounds(workload)),
     );
+    if !workload.unique.is_empty() {
+        let columns: Vec<String> = workload.unique.iter().map(ToString::to_string).collect();
+        let (columns, stride) = (columns.join(", "), workload.unique_stride);
+        lines.add("workload", format!("others in each copy and round: {columns}; numbers by {stride}"));
+    }
     if workload.read_only {
         lines.add("workload", "requests that write are left out, sessions are read-only");
     }

@@ -84,12 +84,32 @@ pub struct WorkloadChoice {
     pub repeats: Loop,
     /// Requests that write are left out.
     pub read_only: bool,
+    /// Columns whose values are others in each copy and round, at most [`UNIQUE_COLUMNS_MAX`].
+    pub unique: Vec<UniqueColumn>,
+    /// By how much numbers in these columns grow from one copy or round to the next; at least 1.
+    pub unique_stride: u64,
     /// Tenants with copies of their own, at most [`TENANT_COPIES_MAX`].
     pub tenants: Vec<TenantCopies>,
 }
 
 /// Far more than anybody describes by hand.
 pub const TENANT_COPIES_MAX: usize = 1_000;
+
+/// Far more than anybody describes by hand.
+pub const UNIQUE_COLUMNS_MAX: usize = 1_000;
+
+/// A column that no two copies share a value of; names as PostgreSQL has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniqueColumn {
+    pub table: String,
+    pub column: String,
+}
+
+impl fmt::Display for UniqueColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.table, self.column)
+    }
+}
 
 /// How often the requests of some tenants are replayed.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,8 @@
 //! More traffic than was captured, and traffic that changes nothing, by the real program on real servers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::bench::{Bench, number, program, ran};
+use crate::bench::{Bench, Ran, number, program, ran};
 use crate::server::Server;
 
 const REPLAY_ONLY: &str = "
@@ -55,40 +55,51 @@ copies = 0
     assert_eq!(number(&report, "trust.released_share"), 1.0);
 }
 
+/// A server of the test's own with the bench's tables, on which a workload can be replayed and looked at afterwards.
+struct External {
+    bench: Bench,
+    server: Server,
+}
+
+impl External {
+    fn start(bench: Bench) -> Self {
+        let server = Server::start("16", "");
+        server.ask("postgres", &["-f", bench.path("schema.sql").to_str().unwrap()]);
+        server.ask("postgres", &["-c", "ALTER DATABASE postgres SET pgrehearse.disposable = 'on'"]);
+        Self { bench, server }
+    }
+
+    /// Replays a workload of the bench; `keys` are those of `[workload]`.
+    fn replay(&self, workload: &str, keys: &str) -> Ran {
+        let scenario = format!(
+            "name = \"external\"\n[workload]\nfile = \"{workload}\"\n{keys}\n[staging]\nprovider = \"external\"\n\
+             dsn = \"postgresql://admin@127.0.0.1:{}/postgres\"\n[probes]\nenabled = false\n{REPLAY_ONLY}",
+            self.server.port
+        );
+        let path = self.bench.path("external.toml");
+        std::fs::write(&path, scenario).unwrap();
+        let dir = self.bench.path(&format!("run-of-{}", keys.len()));
+        let mut command = program();
+        command.arg("run").arg(&path).arg("--out").arg(&dir);
+        ran(command.output().unwrap(), dir)
+    }
+
+    /// What the whole table holds.
+    fn contents(&self, database: &str, table: &str) -> String {
+        let sum = format!("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t");
+        self.server.ask(database, &["-c", &sum])
+    }
+}
+
 #[test]
 fn a_read_only_replay_changes_no_table() {
-    let bench = Bench::new(3);
-    let server = Server::start("16", "");
-    server.ask("postgres", &["-f", bench.path("schema.sql").to_str().unwrap()]);
-    server.ask("postgres", &["-c", "ALTER DATABASE postgres SET pgrehearse.disposable = 'on'"]);
+    let external = External::start(Bench::new(3));
     let contents = || {
-        let sums = |database: &str, tables: &[&str]| {
-            let sum = |table: &&str| {
-                server.ask(
-                    database,
-                    &["-c", &format!("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t")],
-                )
-            };
-            tables.iter().map(sum).collect::<Vec<_>>()
-        };
-        [sums("app", &["notes"]), sums("ent", &["dan.notes", "eve.notes"])].concat()
+        [("app", "notes"), ("ent", "dan.notes"), ("ent", "eve.notes")]
+            .map(|(database, table)| external.contents(database, table))
     };
     let before = contents();
-    let scenario = |read_only: bool| {
-        format!(
-            "name = \"read\"\n[workload]\nfile = \"small.jsonl\"\nread_only = {read_only}\n[staging]\nprovider = \"external\"\n\
-             dsn = \"postgresql://admin@127.0.0.1:{}/postgres\"\n[probes]\nenabled = false\n{REPLAY_ONLY}",
-            server.port
-        )
-    };
-    let replay = |name: &str, read_only: bool| {
-        let path = bench.path("read.toml");
-        std::fs::write(&path, scenario(read_only)).unwrap();
-        let mut command = program();
-        command.arg("run").arg(&path).arg("--out").arg(bench.path(name));
-        ran(command.output().unwrap(), bench.path(name))
-    };
-    let ran = replay("reads", true);
+    let ran = external.replay("small.jsonl", "read_only = true");
     let report = ran.report();
     assert_eq!(report["errors"], Value::Array(Vec::new()), "{}", ran.stdout);
     assert_eq!(contents(), before, "nothing was to change");
@@ -99,7 +110,48 @@ fn a_read_only_replay_changes_no_table() {
     assert_eq!(number(&report, "trust.released_share"), 1.0);
     assert!(ran.stdout.contains("90 writing requests"), "{}", ran.stdout);
 
-    let report = replay("all", false).report();
+    let report = external.replay("small.jsonl", "read_only = false").report();
     assert!(report["trust"]["writes_left_out"].is_null(), "{}", report["trust"]);
     assert_ne!(contents(), before, "the same workload does write");
+}
+
+/// A workload that inserts ten rows under keys of its own and changes each.
+fn inserting() -> String {
+    let inline = |text: &str| json!({"text": text, "fingerprint": pgrehearse::sql::fingerprint(text), "class": pgrehearse::sql::classify(text)});
+    let request = |sequence: u64, sent: Value| {
+        let mut line = json!({"kind": "request", "t_us": sequence * 20_000, "session": 1, "sequence": sequence, "tenant": 0,
+            "results": [{"total_us": 100, "rows": 1}]});
+        line.as_object_mut().unwrap().extend(sent.as_object().unwrap().clone());
+        line
+    };
+    let mut lines = vec![
+        json!({"kind": "header", "version": 1, "started_at": "2026-01-05T10:00:00Z", "sources": [], "tool_version": "0"}),
+        json!({"kind": "tenant", "id": 0, "name": "ada"}),
+        json!({"kind": "open", "t_us": 0, "session": 1, "database": "app", "user": "app"}),
+    ];
+    for row in 0..10 {
+        let id = 1_001 + row;
+        let insert = format!("INSERT INTO notes (tenant, id, body) VALUES ('ada', {id}, 'new')");
+        lines.push(request(2 * row, json!({"simple": {"sql": inline(&insert)}})));
+        let update = inline("UPDATE notes SET body = 'changed' WHERE tenant = $1 AND id = $2");
+        let execute = json!({"sql": update, "statement": "u", "parameters": ["ada", id.to_string()]});
+        lines.push(request(2 * row + 1, json!({ "execute": execute })));
+    }
+    lines.push(json!({"kind": "close", "t_us": 400_000, "session": 1}));
+    lines.push(json!({"kind": "end", "sessions": 1, "requests": 20, "tenants": 1, "span_us": 400_000}));
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn copies_and_rounds_insert_keys_of_their_own() {
+    let external = External::start(Bench::new(1));
+    std::fs::write(external.bench.path("keys.jsonl"), inserting()).unwrap();
+    let ran = external.replay("keys.jsonl", "copies = 3\nloop = 2\nunique = [\"notes.id\"]");
+    let report = ran.report();
+    assert_eq!(report["errors"], Value::Array(Vec::new()), "{}", ran.stdout);
+    assert_nearly(number(&report, "trust.offered"), 3.0 * 2.0 * 20.0);
+    let count =
+        |condition: &str| external.server.ask("app", &["-c", &format!("SELECT count(*) FROM notes WHERE {condition}")]);
+    assert_eq!([count("id > 1000"), count("body = 'changed'"), count("id IN (1001, 50001010)")], ["60", "60", "2"]);
+    assert_eq!(number(&report, "divergence.differing"), 0.0, "{}", report["divergence"]);
 }

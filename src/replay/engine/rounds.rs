@@ -14,7 +14,7 @@ use super::read_only::may_not_write;
 use super::session::{SessionTask, State};
 use super::worker::Context;
 use crate::replay::pace::Turn;
-use crate::replay::spool::{Session, Spool, SpoolError};
+use crate::replay::spool::{Session, Spool, SpoolError, SpoolRequest};
 
 /// Whether the session was there when the capture began, and when it ended.
 pub(super) fn lasts(session: &Session) -> bool {
@@ -103,6 +103,17 @@ impl SessionTask {
 }
 
 impl Context {
+    /// The request with the values that this turn has in unique columns, its bytes in `out`; none where it is as captured.
+    pub fn in_variant<'b>(
+        &self,
+        request: &SpoolRequest<'_>,
+        turn: Turn,
+        out: &'b mut Vec<u8>,
+    ) -> Option<SpoolRequest<'b>> {
+        let (unique, variant) = self.schedule.pace().copies.unique(turn.copy, turn.round)?;
+        request.in_variant(unique, variant, out)
+    }
+
     /// Whether something captured at `t_us` may still be offered in this turn.
     pub fn is_offered(&self, turn: &Turn, t_us: u64) -> bool {
         let schedule = &self.schedule;

@@ -169,7 +169,7 @@ impl SessionTask {
     /// Sends a request and sees it to its end. False when it is still to be sent: not a byte of it left, or its client
     /// tries again.
     async fn send(&mut self, next: Next, stop: &mut Stop) -> Result<bool, SpoolError> {
-        let facts = next.facts;
+        let mut facts = next.facts;
         let context = Rc::clone(&self.context);
         let order_wait_us = match &mut self.order {
             Some(order) => tokio::select! {
@@ -190,6 +190,9 @@ impl SessionTask {
         let (Some(request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
             return Ok(false);
         };
+        let mut bytes = Vec::new();
+        let request = context.in_variant(&request, self.head.turn(), &mut bytes).unwrap_or(request);
+        facts.captured = request.facts.captured;
         match prepared.write(&request, connection.out()) {
             Ok(expected) => {
                 connection.expect(expected);

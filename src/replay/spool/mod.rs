@@ -8,6 +8,7 @@ mod bytes;
 mod cache;
 mod chain;
 mod deeds;
+mod distinct;
 mod due;
 mod entries;
 mod held;

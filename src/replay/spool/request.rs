@@ -130,7 +130,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn take(take: &mut Take<'a>) -> Option<Self> {
+    pub(super) fn take(take: &mut Take<'a>) -> Option<Self> {
         Some(match take.byte()? {
             SIMPLE => Self::Simple { sql: take.bytes()? },
             EXECUTE => Self::Execute(Execution::take(take)?),

@@ -1,13 +1,13 @@
-//! More traffic than the captured: copies of sessions, and of the tenants in them.
+//! More traffic than the captured: copies of sessions and of the tenants in them, with values of their own.
 
 use std::time::Duration;
 
 use super::stand_in::{Deed, StandIn};
 use super::story::{CLIENTS, PATIENT, Replayed, Story};
-use crate::replay::Copies;
 use crate::replay::pace::Pace;
-use crate::samples::sample::{Outcome::Ok, Sample};
-use crate::scenario::resolved::Speed;
+use crate::replay::{Copies, Rounds, UniqueColumns};
+use crate::samples::sample::{Difference, Outcome::Ok, ResultCheck, Sample};
+use crate::scenario::resolved::{Loop, Speed};
 
 /// Two sessions of two requests each.
 fn two_sessions() -> Story {
@@ -112,4 +112,32 @@ async fn long_stretches_of_others_are_passed_over() {
         assert_eq!((replayed.report.offered(), replayed.report.count(Ok)), (1, 1));
     }
     assert_eq!(server.heard(1), ["SELECT 'acme'"]);
+}
+
+#[tokio::test]
+async fn copies_and_rounds_have_values_of_their_own_in_unique_columns() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    let mut story = Story::new(CLIENTS)
+        .session(1)
+        .query(0, 1, "INSERT INTO orders (id, sum) VALUES (7, 7)")
+        .query(10, 1, "SELECT sum FROM orders WHERE id = 7")
+        .results(serde_json::json!([{"rows": 1}]));
+    let unique = UniqueColumns::new([("orders".to_owned(), "id".to_owned())], 100);
+    story.pace = Pace {
+        copies: Copies::new(2).with_unique(unique),
+        rounds: Rounds::new(Loop::Times(2), 20_000),
+        ..Pace::new(Speed::Factor(10.0), 1)
+    };
+    let replayed = story.replay(&server).await;
+    assert_eq!((replayed.report.offered(), replayed.report.count(Ok)), (8, 8));
+    let mut heard = [server.heard(1), server.heard(2)];
+    heard.sort();
+    let round = |id| {
+        [format!("INSERT INTO orders (id, sum) VALUES ({id}, 7)"), format!("SELECT sum FROM orders WHERE id = {id}")]
+    };
+    let texts = |first, second| [&round(first)[..], &["DISCARD ALL".to_owned()], &round(second)].concat();
+    assert_eq!(heard, [texts(107, 307), texts(7, 207)]);
+    let selected = |copy| of_copy(&replayed, 1, copy)[1].result;
+    assert_eq!(selected(0), ResultCheck::Differs(Some(Difference::Rows)));
+    assert_eq!(selected(1), ResultCheck::Unknown, "rows of other values");
 }
