@@ -243,7 +243,7 @@ fn deal(
     let share = |worker: usize| {
         let own: Vec<Opening> = openings.iter().skip(worker).step_by(workers).copied().collect();
         let open_max = if closed_loop {
-            Session::most_at_once(own.iter().map(|opening| &sessions[opening.session]))
+            Session::most_at_once(own.iter().map(|opening| (&sessions[opening.session], 1)))
                 .max(usize::from(schedule.pace().copies.most()))
         } else {
             usize::MAX

@@ -15,6 +15,8 @@ pub(super) struct Deeds {
     /// One for each statement.
     pub deeds: Vec<Deed>,
     pub changes_session: bool,
+    /// What it does may hang on a name that it uses or gives, or it sets something.
+    pub goes_by_names: bool,
     /// On the same data it gives the same rows again: no function in it tells the time or makes something new.
     pub repeats: bool,
     /// It waits for data of the client, which only a wire capture has.
@@ -80,6 +82,12 @@ fn repeats(text: &str) -> bool {
     true
 }
 
+/// Whether the statement prepares, executes or explains something, is about a cursor, or sets something.
+fn goes_by_names(statement: &str) -> bool {
+    const WORDS: [&str; 8] = ["prepare", "execute", "explain", "declare", "fetch", "move", "close", "set"];
+    sql::tokens(statement).without_comments().next().is_some_and(|first| first.is_any_word(&WORDS))
+}
+
 impl Deeds {
     fn of(text: &[u8], class: StatementClass) -> Self {
         let readable = String::from_utf8_lossy(text);
@@ -90,6 +98,7 @@ impl Deeds {
                 _ => parts.iter().map(|part| deed(part, sql::classify(part))).collect(),
             },
             changes_session: parts.iter().any(|part| sql::session_effect(part).is_some()),
+            goes_by_names: parts.iter().any(|part| goes_by_names(part)),
             repeats: repeats(&readable),
             copies_from_client: parts.iter().any(|part| sql::copies_from_client(part)),
         }
@@ -174,6 +183,12 @@ mod tests {
     fn settings_are_told_from_reads() {
         assert!(deeds("SET search_path = a, b").changes_session);
         assert!(!deeds("SELECT 1").changes_session);
+    }
+
+    #[test]
+    fn names_and_settings_are_looked_for_at_the_start_of_a_statement() {
+        assert!(deeds("BEGIN; /* x */ EXECUTE q(1)").goes_by_names);
+        assert!(!deeds("UPDATE t SET prepare = 1").goes_by_names);
     }
 
     #[test]

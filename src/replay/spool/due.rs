@@ -2,6 +2,7 @@
 //!
 //! Takes the pace; reads the moments of all requests, some bytes each. Must not know the clock.
 
+use super::index::Session;
 use super::store::{Spool, SpoolError};
 use crate::replay::copies::{Copies, Owner};
 use crate::replay::pace::Pace;
@@ -79,10 +80,7 @@ impl Spool {
     /// of the sessions.
     pub fn connections_at_once(&self, copies: &[u16]) -> usize {
         let of = |number: u32| copies.get(number as usize).copied().unwrap_or_default();
-        let sessions = self.sessions().iter();
-        super::index::Session::most_at_once(
-            sessions.flat_map(|session| std::iter::repeat_n(session, of(session.number).into())),
-        )
+        Session::most_at_once(self.sessions().iter().map(|session| (session, of(session.number))))
     }
 }
 

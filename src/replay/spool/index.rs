@@ -83,12 +83,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// The most of these sessions that are open at one moment of the capture.
-    pub fn most_at_once<'a>(sessions: impl IntoIterator<Item = &'a Self>) -> usize {
+    /// The most of these sessions, each so many times, that are open at one moment of the capture.
+    pub fn most_at_once<'a>(sessions: impl IntoIterator<Item = (&'a Self, u16)>) -> usize {
         let mut edges: Vec<(u64, i64)> = Vec::new();
-        for session in sessions {
-            edges.push((session.opened_us, 1));
-            edges.extend(session.closed_us.map(|closed_us| (closed_us, -1)));
+        for (session, times) in sessions {
+            let times = i64::from(times);
+            edges.push((session.opened_us, times));
+            edges.extend(session.closed_us.map(|closed_us| (closed_us, -times)));
         }
         // At the same moment, what closes goes first.
         edges.sort_unstable();

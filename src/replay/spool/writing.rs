@@ -43,9 +43,7 @@ impl WritingNames {
 
     fn statement_writes(&mut self, statement: &Statement) -> bool {
         let does = &statement.does;
-        let has_names = does.changes_session || does.deeds.contains(&Deed::Other);
-        let has_cursors = !self.cursors.is_empty() || does.deeds.contains(&Deed::Write);
-        if !has_names && !has_cursors && !does.deeds.contains(&Deed::Session) {
+        if !does.goes_by_names {
             return does.deeds.iter().any(writes);
         }
         let text = statement.text();

@@ -149,6 +149,7 @@ impl Story {
 
     /// Replays it until its end or until `stops` is ready.
     pub async fn replay_at(&self, endpoint: &Endpoint, stops: impl Future<Output = ()>) -> Replayed {
+        let spool = self.spool();
         let (recorder, items) = record::channel(RunClock::start());
         let settings = Settings {
             pace: self.pace.clone(),
@@ -158,7 +159,7 @@ impl Story {
             workers: 2,
         };
         let (stop, stopped) = watch::channel(false);
-        let mut engine = Engine::start(&self.spool(), &settings, endpoint, &recorder, stopped).unwrap();
+        let mut engine = Engine::start(&spool, &settings, endpoint, &recorder, stopped).unwrap();
         drop(recorder);
         let report = tokio::select! {
             report = engine.finished() => report,
