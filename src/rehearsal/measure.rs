@@ -11,6 +11,7 @@ use super::generator::GeneratorWatch;
 use super::run::RehearsalError;
 use crate::probe::{self, Database, Probes};
 use crate::record::Recorder;
+use crate::replay::SpoolError;
 use crate::replay::pace::Pace;
 use crate::replay::{self, Copies, Engine, Rounds, Spool, UniqueColumns};
 use crate::scenario::Scenario;
@@ -61,6 +62,18 @@ pub fn pace(scenario: &Scenario, spool: &Spool, shard: Shard) -> Pace {
     let rounds = Rounds::new(workload.repeats, spool.totals().span_us);
     let (speed, pacing, read_only) = (workload.speed, workload.pacing, workload.read_only);
     Pace { speed, ramp, pacing, copies, rounds, read_only, shard }
+}
+
+/// Connections that replay and probes of a shard have at one moment, at most.
+///
+/// # Errors
+/// The spool cannot be read.
+pub fn connections(scenario: &Scenario, spool: &Spool, shard: Shard) -> Result<u64, SpoolError> {
+    let replayed = spool.connections_at_once(&spool.copies_of_shard(&pace(scenario, spool, shard))?);
+    // Each fate group has warm connections for its reads, as many for its writes, and one for the fresh logins.
+    let probes = probe_settings(scenario, shard, spool.databases())
+        .map_or(0, |probes| probes.databases.len() * (2 * probes.connections + 1));
+    Ok((replayed + probes) as u64)
 }
 
 impl Measuring {

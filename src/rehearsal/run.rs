@@ -14,7 +14,7 @@ use super::conduct::{Conducted, Score, conduct, explain};
 use super::facts::{Known, run_facts, us};
 use super::follow::{Following, follow};
 use super::load::Place;
-use super::measure::{Measuring, pace, probe_settings, probed_databases};
+use super::measure::{Measuring, connections, pace, probe_settings, probed_databases};
 use super::part::{Part, PartError};
 use super::signals::{Signals, wait};
 use super::staging::{self, Clients, Staging, StagingError};
@@ -22,6 +22,7 @@ use super::start::{Start, StartError, await_start};
 use crate::facts::RunFacts;
 use crate::probe;
 use crate::record::{PhaseFile, RecordError, Recorder, RunDir, RunDirError, Writer};
+use crate::replay::descriptors;
 use crate::replay::{EngineError, Spool, SpoolError};
 use crate::samples::sample::Names;
 use crate::scenario::plan::StopMode;
@@ -83,6 +84,8 @@ pub enum RehearsalError {
     /// At least one of these is an error.
     #[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))]
     Refused(Vec<Finding>),
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::TooFewDescriptors),
     #[error(transparent)]
     Part(#[from] PartError),
     #[error(transparent)]
@@ -173,6 +176,7 @@ async fn prepare(
         return Err(RehearsalError::Refused(findings));
     }
     findings.iter().for_each(|finding| say(&finding.to_string()));
+    descriptors::check(connections(scenario, &spool, request.part.shard)?, descriptors::raise())?;
     let account = launcher.account();
     let installations = installations(scenario, cache, account, request.installing, say).await.map_err(lacks)?;
     let users = spool.sessions().iter().map(|session| session.user.clone()).collect();

@@ -4,6 +4,7 @@
 //! it.
 
 mod copies;
+pub mod descriptors;
 mod engine;
 pub mod pace;
 mod rounds;

@@ -215,6 +215,23 @@ fn what_cannot_become_one_rehearsal_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn too_few_descriptors_are_noticed_before_anything_starts() {
+    let desk = Desk::new();
+    desk.write("external.toml", format!("{EXTERNAL}[upgrade]\nstrategy = \"none\"\n"));
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 100 && exec \"$0\" run external.toml --out run";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_pgrehearse")]).current_dir(desk.path(""));
+    let ran = ran(command.env("PGREHEARSE_CACHE", desk.path("cache")).output().unwrap(), desk.path("run"));
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("and the system allows this process 100\nhint: Raise the hard limit"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.dir.exists());
+}
+
+#[test]
 fn the_help_of_run_says_how_several_machines_share_it() {
     let ran = ran(program().args(["run", "--help"]).output().unwrap(), PathBuf::new());
     insta::assert_snapshot!(ran.stdout);

@@ -8,7 +8,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{oneshot, watch};
 
 use super::book::{Book, Counts};
@@ -18,6 +17,7 @@ use super::order::CommitOrder;
 use super::schedule::Schedule;
 use super::worker::{Context, Opening, Share, WorkerReport, work};
 use crate::record::Recorder;
+use crate::replay::descriptors;
 use crate::replay::pace::{Pace, Turn};
 use crate::replay::spool::{Session, Spool, SpoolError};
 use crate::samples::sample::Outcome;
@@ -127,7 +127,7 @@ impl Engine {
         recorder: &Recorder,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, EngineError> {
-        raise_descriptor_limit();
+        descriptors::raise();
         let (spool, settings) = (spool.clone(), settings.clone());
         let (endpoint, recorder) = (endpoint.clone(), recorder.clone());
         let (reported, report) = oneshot::channel();
@@ -149,13 +149,6 @@ impl Engine {
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
-}
-
-/// Lets this process hold as many sockets as the system allows it: each session has one, and the usual soft limit is
-/// 1,024. Where that is still too few, connecting says so.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Runs all workers and gathers their reports.
