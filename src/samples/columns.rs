@@ -7,7 +7,8 @@ use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::Result;
 use parquet::file::writer::SerializedColumnWriter;
 
-use super::sample::{Names, Sample};
+use super::sample::Sample;
+use super::texts::Texts;
 
 /// How a column gets its cells.
 pub(super) enum Cells {
@@ -19,8 +20,9 @@ pub(super) enum Cells {
     Text(fn(&Sample) -> ByteArray),
     /// Nullable.
     TextOrNull(fn(&Sample) -> Option<ByteArray>),
-    /// One of the run's names.
-    Named(for<'a> fn(&Sample, &'a Names) -> Option<&'a str>),
+    /// One of the run's names. Nullable.
+    Named(for<'a> fn(&Sample, &'a Texts) -> Option<&'a ByteArray>),
+    Fingerprint,
 }
 
 /// A column: its name and where its cells come from.
@@ -37,10 +39,10 @@ pub(super) const COLUMNS: [Column; 25] = [
     column("event", Cells::Int64(|s| s.event as i64)),
     column("session", Cells::Int64(|s| i64::from(s.session))),
     column("copy", Cells::Int32(|s| i32::from(s.copy))),
-    column("tenant", Cells::Named(|s, names| s.tenant.and_then(|at| name(&names.tenants, at as usize)))),
-    column("database", Cells::Named(|s, names| name(&names.databases, s.database.into()))),
-    column("endpoint", Cells::Named(|s, names| name(&names.endpoints, s.endpoint.into()))),
-    column("fingerprint", Cells::Text(|s| ByteArray::from(s.fingerprint.to_string().into_bytes()))),
+    column("tenant", Cells::Named(|s, texts| texts.tenants.get(s.tenant? as usize))),
+    column("database", Cells::Named(|s, texts| texts.databases.get(usize::from(s.database)))),
+    column("endpoint", Cells::Named(|s, texts| texts.endpoints.get(usize::from(s.endpoint)))),
+    column("fingerprint", Cells::Fingerprint),
     column("class", Cells::Text(|s| fixed(s.class.name()))),
     column("due_us", Cells::Int64(|s| us(s.due_us))),
     column("ready_us", Cells::Int64OrNull(|s| s.ready_us)),
@@ -68,10 +70,6 @@ fn fixed(name: &'static str) -> ByteArray {
     ByteArray::from(bytes::Bytes::from_static(name.as_bytes()))
 }
 
-fn name(names: &[String], at: usize) -> Option<&str> {
-    names.get(at).map(String::as_str)
-}
-
 /// A count or time as it is stored; what does not fit is as good as the largest.
 fn us(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -84,7 +82,7 @@ impl Column {
             Cells::Int32(_) => "required int32",
             Cells::Int64(_) => "required int64",
             Cells::Int64OrNull(_) => "optional int64",
-            Cells::Text(_) => "required binary",
+            Cells::Text(_) | Cells::Fingerprint => "required binary",
             // Every named cell may be null: a request need not have a tenant.
             Cells::TextOrNull(_) | Cells::Named(_) => "optional binary",
         };
@@ -96,7 +94,7 @@ impl Column {
     pub(super) fn write(
         &self,
         samples: &[Sample],
-        names: &Names,
+        texts: &mut Texts,
         writer: &mut SerializedColumnWriter<'_>,
     ) -> Result<()> {
         match &self.cells {
@@ -121,8 +119,12 @@ impl Column {
                 writer.typed::<ByteArrayType>().write_batch(&cells, Some(&levels), None)?;
             }
             Cells::Named(get) => {
-                let (levels, cells) = nullable(samples.iter().map(|s| get(s, names).map(ByteArray::from)));
+                let (levels, cells) = nullable(samples.iter().map(|s| get(s, texts).cloned()));
                 writer.typed::<ByteArrayType>().write_batch(&cells, Some(&levels), None)?;
+            }
+            Cells::Fingerprint => {
+                let cells: Vec<ByteArray> = samples.iter().map(|s| texts.fingerprint(s.fingerprint)).collect();
+                writer.typed::<ByteArrayType>().write_batch(&cells, None, None)?;
             }
         }
         Ok(())
@@ -130,9 +132,9 @@ impl Column {
 }
 
 /// Definition levels, and the cells that are not null.
-fn nullable<T>(cells: impl Iterator<Item = Option<T>>) -> (Vec<i16>, Vec<T>) {
-    let mut levels = Vec::new();
-    let mut present = Vec::new();
+fn nullable<T>(cells: impl ExactSizeIterator<Item = Option<T>>) -> (Vec<i16>, Vec<T>) {
+    let mut levels = Vec::with_capacity(cells.len());
+    let mut present = Vec::with_capacity(cells.len());
     for cell in cells {
         levels.push(i16::from(cell.is_some()));
         present.extend(cell);

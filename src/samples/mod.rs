@@ -4,6 +4,7 @@ mod columns;
 mod files;
 mod read;
 pub mod sample;
+mod texts;
 mod write;
 
 use std::path::PathBuf;

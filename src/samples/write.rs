@@ -10,13 +10,14 @@ use std::sync::Arc;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use super::columns::{COLUMNS, schema_text};
 use super::sample::{Names, Sample};
+use super::texts::Texts;
 use super::{SamplesError, VERSION, VERSION_KEY};
 
 /// Samples of one row group: what writer and reader hold in memory at most.
@@ -25,11 +26,16 @@ const ROW_GROUP_SAMPLES: usize = 8_192;
 /// Columns whose cells hardly ever come again: looking each up in a dictionary would only take time.
 const ALL_DIFFERENT: [&str; 6] = ["event", "due_us", "ready_us", "sent_us", "first_us", "done_us"];
 
+/// Columns with the least and the largest value of each row group: whoever asks for a time reads only what holds it. For the
+/// others, to compare each cell with the extremes so far would only take time.
+const WITH_EXTREMES: [&str; 2] = ["due_us", "done_us"];
+
 /// The writer of one part. Dropped without [`PartWriter::close`] it leaves its `.tmp` file, which readers ignore.
 pub struct PartWriter {
     path: PathBuf,
     file: SerializedFileWriter<File>,
     names: Arc<Names>,
+    texts: Texts,
     waiting: Vec<Sample>,
     written: usize,
 }
@@ -47,14 +53,19 @@ impl PartWriter {
         let mut properties = WriterProperties::builder()
             .set_writer_version(WriterVersion::PARQUET_1_0)
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_statistics_enabled(EnabledStatistics::None)
             .set_created_by(concat!("pgrehearse ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_string())]));
         for column in ALL_DIFFERENT {
             properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
         }
+        for column in WITH_EXTREMES {
+            properties = properties.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Chunk);
+        }
         let properties = properties.build();
         let file = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties)).map_err(encode)?;
-        Ok(Self { path: path.to_owned(), file, names, waiting: Vec::new(), written: 0 })
+        let texts = Texts::new(&names);
+        Ok(Self { path: path.to_owned(), file, names, texts, waiting: Vec::new(), written: 0 })
     }
 
     /// Adds a sample; every so many are written out as a row group.
@@ -116,7 +127,7 @@ impl PartWriter {
         for column in &COLUMNS {
             let mut writer =
                 group.next_column()?.ok_or_else(|| ParquetError::General("the schema is short of a column".into()))?;
-            column.write(&self.waiting, &self.names, &mut writer)?;
+            column.write(&self.waiting, &mut self.texts, &mut writer)?;
             writer.close()?;
         }
         group.close().map(|_| ())

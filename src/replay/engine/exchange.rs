@@ -6,9 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep_until;
-
 use super::copying::Copying;
+use super::far::FarTimer;
 use super::stop::Stop;
 use crate::net::Target;
 use crate::scenario::resolved::OnDeadline;
@@ -60,6 +59,21 @@ pub(super) enum GivenUp {
     RunEnded,
 }
 
+/// Hands what was written to the socket and gives the moment of its first byte; none when the socket took it for too long.
+pub(super) async fn hand_over(
+    connection: &mut Connection,
+    patience: &Patience,
+    timer: &mut FarTimer,
+) -> Option<Result<Instant, ConnectError>> {
+    let within = patience.abandon.max(patience.deadline);
+    tokio::select! {
+        biased;
+        sent = connection.send() => Some(sent),
+        // Not even the clock is asked unless the socket is full.
+        () = async { timer.until(Instant::now() + within).await } => None,
+    }
+}
+
 /// Waits for the reply to what was handed to the socket at `sent_at`, and gives the data of its COPYs meanwhile; a cancel
 /// request goes to `cancels_at`, the server that the connection leads to.
 pub(super) async fn await_reply(
@@ -68,7 +82,7 @@ pub(super) async fn await_reply(
     sent_at: Instant,
     patience: &Patience,
     cancels_at: &Target,
-    stop: &mut Stop,
+    (stop, timer): (&mut Stop, &mut FarTimer),
 ) -> Answer {
     let deadline_at = sent_at + patience.deadline;
     let mut give_up_at = match patience.on_deadline {
@@ -97,7 +111,7 @@ pub(super) async fn await_reply(
                 }
             }
             () = finished(&mut cancelling), if cancelling.is_some() => cancelling = None,
-            () = sleep_until(wake_at.into()) => {
+            () = timer.until(wake_at) => {
                 if cancel_at.is_none() || Instant::now() >= give_up_at {
                     break Answer::GivenUp(why);
                 }

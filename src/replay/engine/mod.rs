@@ -24,6 +24,7 @@
 //! in_flight    who waits for an answer, second by second
 //! schedule     the run's clock and the pace
 //! timer        waiting for a moment of the run; alarm is what the system has for it
+//! far          waiting for a deadline that hardly ever comes
 //! stop         the end of the run, as sessions see it
 //! ```
 
@@ -34,6 +35,7 @@ mod chance;
 mod copying;
 mod differences;
 mod exchange;
+mod far;
 mod giving_up;
 mod head;
 mod in_flight;

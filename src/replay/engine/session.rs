@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use super::behind::BusyStretches;
 use super::copying::Copying;
-use super::exchange::{Answer, GivenUp, Patience, await_reply};
+use super::exchange::{Answer, GivenUp, Patience, await_reply, hand_over};
+use super::far::FarTimer;
 use super::giving_up::{RUN_ENDED, give_up, leave_out, unsent};
 use super::head::{Head, LeftOut, Next};
 use super::link::{About, Link};
@@ -52,6 +53,8 @@ pub(super) struct State {
     /// The last try of the request that is next, which its client repeats.
     pub retrying: Option<Retrying>,
     busy: BusyStretches,
+    /// For the deadline of the request in flight.
+    timer: FarTimer,
     pub was_connected: bool,
     /// A request came up since the connection was lost.
     pub wants_connection: bool,
@@ -208,23 +211,23 @@ impl SessionTask {
         }
         let data = self.head.copy_data();
         let copying = data.map(|data| Copying::new(data, prepared.holds(), connection.out()));
-        let sent = tokio::time::timeout(patience.abandon.max(patience.deadline), connection.send()).await;
-        let answer = match sent {
-            Ok(Ok(sent_at)) => {
+        let timer = &mut self.state.timer;
+        let answer = match hand_over(connection, &patience, timer).await {
+            Some(Ok(sent_at)) => {
                 let sent_us = context.schedule.us_of(sent_at);
                 sample.sent_us = Some(sent_us);
                 context.in_flight.sent(self.slot, facts.tenant, sent_us);
-                let answer = await_reply(connection, copying, sent_at, &patience, target, stop).await;
+                let answer = await_reply(connection, copying, sent_at, &patience, target, (stop, timer)).await;
                 context.in_flight.ended(self.slot);
                 sample.first_us = connection.first_at().map(|first_at| context.schedule.us_of(first_at));
                 answer
             }
-            Ok(Err(_)) => {
+            Some(Err(_)) => {
                 self.link.take_down();
                 self.skip_rest_of_block();
                 return Ok(false);
             }
-            Err(_) => Answer::GivenUp(GivenUp::TooLong),
+            None => Answer::GivenUp(GivenUp::TooLong),
         };
         self.offer();
         match answer {

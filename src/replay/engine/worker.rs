@@ -19,7 +19,7 @@ use super::rounds::lasts;
 use super::run::EngineError;
 use super::schedule::Schedule;
 use super::session::SessionTask;
-use super::stop::Stop;
+use super::stop::{RunEnd, Stop};
 use super::timer::Timer;
 use crate::replay::pace::Turn;
 use crate::replay::spool::{Spool, SpoolError};
@@ -126,7 +126,8 @@ pub(super) fn work(
 
 /// Opens every session at its time, round by round, and sees all to their ends; true when none was cut short.
 async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Result<bool, EngineError> {
-    let mut stop = Stop::new(share.stop.clone());
+    let end = Rc::new(RunEnd::default());
+    let mut end_comes = std::pin::pin!(end.watch(share.stop.clone()));
     let mut openings: Openings = share.openings.into_iter().map(Reverse).collect();
     let mut open = Tasks::new();
     let mut result = Ok(());
@@ -134,14 +135,14 @@ async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Resu
         let at_us = openings.peek().map(|Reverse(opening)| opening.at_us).filter(|_| open.len() < share.open_max);
         tokio::select! {
             biased;
-            () = stop.requested() => break,
+            () = &mut end_comes => break,
             Some(ended) = open.join_next(), if !open.is_empty() => {
                 openings.extend(note_end(ended, &context, spool, &mut result));
             }
             () = context.timer.until(at_us), if at_us.is_some() => {
                 let Some(Reverse(opening)) = openings.pop() else { continue };
                 let task = SessionTask::new(&context, spool, opening.session, opening.turn(spool));
-                let mut stop = Stop::new(share.stop.clone());
+                let mut stop = end.waiter();
                 open.spawn_local(async move { (opening, task.run(&mut stop).await) });
             }
         }
@@ -149,7 +150,7 @@ async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Resu
     while let Some(ended) = open.join_next().await {
         openings.extend(note_end(ended, &context, spool, &mut result));
     }
-    book_what_was_due(&context, spool, openings, &mut stop, &mut result).await;
+    book_what_was_due(&context, spool, openings, &mut end.waiter(), &mut result).await;
     result.map(|()| !*share.stop.borrow())
 }
 
