@@ -2,7 +2,7 @@
 //!
 //! Takes timeline events in order, gives the steps as a tree and the phase of any moment. Must not know samples.
 
-use super::findings::{OrderKept, PhaseSpan, Step};
+use super::findings::{IdsMapped, OrderKept, PhaseSpan, Step};
 use super::spans::{Span, Spans};
 use crate::timeline::{Phase, Side, StepOutcome, TimelineEvent, What};
 
@@ -31,6 +31,8 @@ pub(super) struct Course {
     pub order: Option<OrderKept>,
     /// Requests that a read-only replay left out.
     pub writes_left_out: Option<u64>,
+    /// What became of ids that the server generates.
+    pub ids: Option<IdsMapped>,
     /// Why a ledger could not be read back to its end.
     pub read_back_failed: Option<String>,
     pub interrupted: Option<String>,
@@ -80,6 +82,9 @@ impl Course {
             What::WorkloadEnded { .. } => self.workload_ended_us = Some(at_us),
             What::OrderKept { waits, broken } => self.order = Some(OrderKept { waits: *waits, broken: *broken }),
             What::WritesLeftOut { requests } => self.writes_left_out = Some(*requests),
+            What::IdsMapped { mapped, unfilled, unsure } => {
+                self.ids = Some(IdsMapped { mapped: *mapped, unfilled: *unfilled, unsure: *unsure });
+            }
             What::ReadBackFailed { database, reason } => {
                 let text = format!("the ledger of database {database} could not be read back: {reason}");
                 self.read_back_failed.get_or_insert(text);

@@ -41,6 +41,9 @@ pub struct Findings {
     pub divergence: Divergence,
     /// The statements of which an answer differs, by falling number of them.
     pub differing: Vec<StatementDivergence>,
+    /// What became of ids that the server generates; `None` where clients sent none.
+    #[serde(default)]
+    pub ids: Option<IdsMapped>,
     pub trust: Trust,
     /// One entry for each second from the first request to the last, seconds without requests included.
     pub series: Vec<Second>,
@@ -311,6 +314,17 @@ impl RequestCounts {
 pub struct Divergence {
     pub compared: u64,
     pub differing: u64,
+}
+
+/// Ids that the server had generated in the capture and that clients sent later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdsMapped {
+    /// Replaced by those that the server generated in the replay.
+    pub mapped: u64,
+    /// Sent as captured, since the replay had not come to them.
+    pub unfilled: u64,
+    /// Values that may be such ids and were sent as captured.
+    pub unsure: u64,
 }
 
 /// A statement whose answers were not all the captured ones.

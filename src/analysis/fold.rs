@@ -235,6 +235,7 @@ impl Analysis {
             writes: self.ledger.findings(self.replay_acknowledged),
             divergence: self.figures.divergence,
             differing: self.divergences.findings(&self.statement_facts),
+            ids: self.course.ids,
             trust: self.evidence(errors_before).trust(),
             series: self.series(),
         }

@@ -278,7 +278,8 @@ fn divergence_by_statement(findings: &Findings) -> DivergenceByStatement {
         }),
     };
     let Divergence { compared, differing } = divergence(&findings.divergence);
-    DivergenceByStatement { compared, differing, statements: findings.differing.iter().map(statement).collect() }
+    let ids = findings.ids.map(|ids| IdsMapped { mapped: ids.mapped, unfilled: ids.unfilled, unsure: ids.unsure });
+    DivergenceByStatement { compared, differing, ids, statements: findings.differing.iter().map(statement).collect() }
 }
 
 fn writes(writes: &findings::Writes) -> Writes {

@@ -67,7 +67,7 @@ pub fn passed() -> Report {
             error("57P03", "the database system is shutting down", 412, "upgrade"),
             error("23505", "duplicate key value violates unique constraint \"users_email_key\"", 9, "before"),
         ],
-        divergence: DivergenceByStatement { compared: 18_004, differing: 0, statements: vec![] },
+        divergence: DivergenceByStatement { compared: 18_004, differing: 0, ids: None, statements: vec![] },
         writes: Writes {
             acknowledged: Some(3_412),
             lost: Some(0),
@@ -223,6 +223,7 @@ fn differing_in_two_statements() -> DivergenceByStatement {
     DivergenceByStatement {
         compared: 18_004,
         differing: 15,
+        ids: Some(IdsMapped { mapped: 4_210, unfilled: 2, unsure: 7 }),
         statements: vec![
             StatementDivergence { sqlstate: 12, ..failing },
             StatementDivergence { rows: 1, digest: 2, first: Some(place(902, 60_250)), ..reordered },

@@ -179,6 +179,13 @@ pub fn divergence(report: &Report) -> String {
     format!("{differing} of {compared} answers that could be compared are not the captured ones")
 }
 
+/// What became of ids that the server generates; nothing where clients sent none.
+pub fn ids(report: &Report) -> Option<String> {
+    let ids = report.divergence.ids?;
+    let sent = count(ids.mapped + ids.unfilled);
+    Some(format!("{} of {sent} generated ids mapped, {} values unsure", count(ids.mapped), count(ids.unsure)))
+}
+
 /// What differs in a statement's answers: `sqlstate 2, rows 1`.
 pub fn differences(statement: &StatementDivergence) -> String {
     let kinds = [("sqlstate", statement.sqlstate), ("rows", statement.rows), ("digest", statement.digest)];

@@ -184,7 +184,12 @@ fn divergence_table(report: &Report) -> String {
         ]
     });
     let head = ["differing", "compared", "in", "first at", "statement"];
-    if lines.is_empty() { String::new() } else { headline::divergence(report) + ".\n\n" + &table(&head, &lines) }
+    let ids = headline::ids(report);
+    if lines.is_empty() {
+        return ids.map_or_else(String::new, |ids| ids + ".\n");
+    }
+    let ids = ids.map_or_else(String::new, |ids| format!("; {ids}"));
+    headline::divergence(report) + &ids + ".\n\n" + &table(&head, &lines)
 }
 
 fn trust_list(report: &Report) -> String {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use downtime::{ClassDowntime, Downtime, Group, Source, Tenant, Window};
 pub use traffic::{
-    Divergence, DivergenceByStatement, ErrorGroup, FirstDifference, Latency, LatencyByPhase, Point, Requests, Series,
-    Statement, StatementDivergence, Writes,
+    Divergence, DivergenceByStatement, ErrorGroup, FirstDifference, IdsMapped, Latency, LatencyByPhase, Point,
+    Requests, Series, Statement, StatementDivergence, Writes,
 };
 
 /// What `format` says in every report.

@@ -15,6 +15,7 @@ use tokio::io::AsyncWrite;
 
 use super::connect::ConnectError;
 use super::inbox::Inbox;
+use super::kept_rows::KeptRows;
 use super::reply::{Expected, PartOfReply, ReplySummary};
 use crate::net::Stream;
 use crate::pgwire::backend::{Authentication, CancelKey, CommandTag, ServerError, TransactionStatus, parameter_status};
@@ -37,6 +38,8 @@ pub struct Connection {
     reply: PartOfReply,
     /// The rows of the reply, where they are compared.
     rows: Option<Box<RowsDigest>>,
+    /// The rows of the reply, where they are kept.
+    kept: Option<Box<KeptRows>>,
     status: TransactionStatus,
     /// No Sync has followed the messages that were answered last.
     is_unsynced: bool,
@@ -78,6 +81,7 @@ impl Connection {
             frames: Frames::new(is_kept),
             reply: PartOfReply::default(),
             rows: None,
+            kept: None,
             status: TransactionStatus::Idle,
             is_unsynced: false,
             key: None,
@@ -119,6 +123,16 @@ impl Connection {
     pub fn compare_rows(&mut self, known: KnownDigest) {
         **self.rows.get_or_insert_default() = RowsDigest::default();
         self.reply.known_rows = Some(known);
+    }
+
+    /// Keeps the rows of the reply to what was written, the first ones of very many.
+    pub fn keep_rows(&mut self) {
+        self.kept = Some(Box::default());
+    }
+
+    /// The rows of the last reply, where they were kept.
+    pub fn take_kept_rows(&mut self) -> Option<Box<KeptRows>> {
+        self.kept.take()
     }
 
     /// Hands the first bytes of what was written to the socket and gives the moment at which it took them. The rest
@@ -279,16 +293,19 @@ impl Connection {
         }
         while turn.is_none() && !self.reply.is_whole() {
             let mut compared = self.rows.as_mut().filter(|_| self.reply.known_rows.is_some());
+            let mut kept = self.kept.as_mut();
             let mut see = |tag, part: &[u8]| {
-                if let Some(rows) = compared.as_mut().filter(|_| tag == b'D') {
-                    rows.update(part);
+                if tag == b'D' {
+                    compared.iter_mut().for_each(|rows| rows.update(part));
+                    kept.iter_mut().for_each(|rows| rows.update(part));
                 }
             };
             match self.frames.next_seeing(&mut input, &mut see).map_err(ConnectError::protocol)? {
                 Step::NeedMore => break,
                 Step::PassedOver { tag, frame_bytes } => {
-                    if let Some(rows) = compared.filter(|_| tag == b'D') {
-                        rows.end_row();
+                    if tag == b'D' {
+                        compared.iter_mut().for_each(|rows| rows.end_row());
+                        kept.iter_mut().for_each(|rows| rows.end_row(self.reply.statements));
                     }
                     self.reply.pass_over(tag, frame_bytes);
                 }

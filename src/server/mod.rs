@@ -26,6 +26,7 @@ pub mod endpoint;
 pub mod external;
 mod inbox;
 pub mod install;
+mod kept_rows;
 pub mod launch;
 pub mod leftovers;
 pub mod log;
@@ -42,6 +43,7 @@ pub mod workspace;
 
 pub use connect::{ConnectError, cancel_request, connect};
 pub use connection::{Connection, Turn};
+pub use kept_rows::KeptRows;
 pub use login::Login;
 pub use reply::{Expected, ReplySummary};
 

@@ -115,6 +115,14 @@ pub enum What {
     WritesLeftOut {
         requests: u64,
     },
+    /// The end of a replay in which clients sent ids that the server generates, or may have: those replaced by the server's
+    /// new ones, those that were not there yet and were sent as captured, and values of which it is not sure whether they
+    /// are such ids, which were sent as captured, too.
+    IdsMapped {
+        mapped: u64,
+        unfilled: u64,
+        unsure: u64,
+    },
     /// The first request of a statement whose answer was not the captured one: its number in the workload, and the captured
     /// file with the line or packet, where the workload says it. Each worker of the replay tells its own first.
     AnswerDiffered {

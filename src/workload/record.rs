@@ -335,10 +335,10 @@ pub struct Outcome {
     /// Bytes of the values of all rows, or of the data of a COPY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// The columns that RETURNING named.
+    /// The columns that RETURNING named, or those of a SELECT that asks a sequence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returned_columns: Vec<String>,
-    /// The values that RETURNING gave, row by row; cut to whole rows where there are very many.
+    /// The values that those gave, row by row; cut to whole rows where there are very many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returned: Vec<Parameter>,
 }

@@ -143,7 +143,8 @@ impl Batch {
         {
             self.rows.columns = columns;
         }
-        let mut outcome = std::mem::take(&mut self.rows).outcome(tag.as_deref(), order_counts);
+        let asks_sequences = self.executing().is_some_and(|(statement, _)| statement.asks_sequences());
+        let mut outcome = std::mem::take(&mut self.rows).outcome(tag.as_deref(), order_counts, asks_sequences);
         outcome.rows = rows.or(outcome.rows);
         outcome.command_tag = tag;
         self.time(&mut outcome, sent_us.unwrap_or(self.start_us), time_us);

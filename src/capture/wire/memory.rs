@@ -62,9 +62,14 @@ impl Statement {
         false
     }
 
-    /// Whether it may return the rows that it writes.
+    /// Whether it may return the rows that it writes, or values of sequences.
     pub fn may_return(&self) -> bool {
-        contains_word(&self.sql, b"returning")
+        contains_word(&self.sql, b"returning") || self.asks_sequences()
+    }
+
+    /// Whether it may ask for values of sequences.
+    pub fn asks_sequences(&self) -> bool {
+        [&b"nextval"[..], b"currval", b"lastval"].iter().any(|function| contains_word(&self.sql, function))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rows of one result as they pass: counted, digested, and kept only where RETURNING gave them.
+//! The rows of one result as they pass: counted, digested, and kept only where RETURNING or a sequence gave them.
 //!
 //! Takes the pieces of rows. Must not know whose rows they are.
 
@@ -6,7 +6,7 @@ use super::super::event::{Outcome, Value};
 use super::batch::value;
 use crate::pgwire::{client, digest::RowsDigest};
 
-/// Values that RETURNING gave are kept up to this size, whole rows only.
+/// Values that RETURNING or a sequence gave are kept up to this size, whole rows only.
 const RETURNED_BYTES_MAX: usize = 64 << 10;
 
 /// The rows so far.
@@ -72,10 +72,11 @@ impl Rows {
     }
 
     /// What is known of the result from its rows.
-    pub fn outcome(self, tag: Option<&str>, order_counts: bool) -> Outcome {
+    pub fn outcome(self, tag: Option<&str>, order_counts: bool, asks_sequences: bool) -> Outcome {
         let has_result = !self.columns.is_empty() || self.digest.rows() > 0;
         let writes = tag.is_some_and(|tag| ["INSERT", "UPDATE", "DELETE", "MERGE"].iter().any(|c| tag.starts_with(c)));
-        let returns = writes && !self.returned.is_empty();
+        let asks = asks_sequences && tag.is_some_and(|tag| tag.starts_with("SELECT"));
+        let returns = (writes || asks) && !self.returned.is_empty();
         Outcome {
             rows: (has_result && !self.is_copy).then_some(self.digest.rows()),
             bytes: has_result.then_some(self.bytes),

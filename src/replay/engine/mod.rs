@@ -21,6 +21,7 @@
 //! behind       the wait behind other tenants' statements
 //! book         samples and counts on their way to the recorder
 //! order        the wait for commits of other sessions
+//! ids          ids that the server generates, from those who got them to those who send them
 //! in_flight    who waits for an answer, second by second
 //! schedule     the run's clock and the pace
 //! timer        waiting for a moment of the run; alarm is what the system has for it
@@ -38,6 +39,7 @@ mod exchange;
 mod far;
 mod giving_up;
 mod head;
+mod ids;
 mod in_flight;
 mod link;
 mod memory;

@@ -77,6 +77,7 @@ mod tests {
             part: TransactionPart { commits, ..TransactionPart::default() },
             changes_session: false,
             writes: false,
+            has_ids: false,
             fingerprint: Fingerprint(1),
             at: None,
             captured,

@@ -49,6 +49,7 @@ impl SessionTask {
             link: Link::new(Rc::clone(context), about, login, memory),
             closes_us: closes_us(context, spool, session, turn),
             state: State::default(),
+            patched: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::book::{Book, Counts};
 use super::differences::Differences;
+use super::ids::{IdCounts, Ids};
 use super::in_flight::InFlight;
 use super::order::CommitOrder;
 use super::schedule::Schedule;
@@ -164,6 +165,7 @@ fn replay(
     let copies_of = spool.copies_of_shard(&settings.pace).map_err(EngineError::Spool)?;
     let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(copies.most())));
     let order = settings.order_wait.map(|limit| Arc::new(CommitOrder::new(&copies_of, limit)));
+    let ids = Arc::new(Ids::new(copies.most()));
     let shares = deal(spool.sessions(), &copies_of, &schedule, settings.workers, stop);
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
@@ -171,9 +173,10 @@ fn replay(
             let (clients, endpoint) = (settings.clients.clone(), endpoint.clone());
             let (clock, schedule) = (schedule.clock(), schedule.clone());
             let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
-            let (order, differences) = (order.clone(), Differences::new(recorder.clone(), spool.clone()));
+            let (order, ids) = (order.clone(), Arc::clone(&ids));
+            let differences = Differences::new(recorder.clone(), spool.clone());
             let equip =
-                move |timer| Context { schedule, timer, clients, endpoint, book, differences, in_flight, order };
+                move |timer| Context { schedule, timer, clients, endpoint, book, differences, in_flight, ids, order };
             let reports = reports.clone();
             let working = move || {
                 let _ = reports.send(work(clock, equip, spool, share));
@@ -191,6 +194,10 @@ fn replay(
     }
     if settings.pace.read_only {
         recorder.event(What::WritesLeftOut { requests: report.left_out() });
+    }
+    let IdCounts { mapped, unfilled, unsure } = ids.counts();
+    if mapped + unfilled + unsure > 0 {
+        recorder.event(What::IdsMapped { mapped, unfilled, unsure });
     }
     if report.workload_ended {
         recorder.event(What::WorkloadEnded { offered: report.counts.offered });

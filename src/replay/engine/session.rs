@@ -41,6 +41,8 @@ pub(super) struct SessionTask {
     /// Microsecond of the run at which it closes.
     pub closes_us: u64,
     pub state: State,
+    /// Where a request with other ids than the captured ones is written; reused unless it is very long.
+    pub patched: Vec<u8>,
 }
 
 /// What the session has been through.
@@ -174,25 +176,17 @@ impl SessionTask {
     async fn send(&mut self, next: Next, stop: &mut Stop) -> Result<bool, SpoolError> {
         let mut facts = next.facts;
         let context = Rc::clone(&self.context);
-        let order_wait_us = match &mut self.order {
-            Some(order) => tokio::select! {
-                biased;
-                waited = order.wait(facts.event, &context, stop) => waited?,
-                () = self.link.wait_lost() => {
-                    self.skip_rest_of_block();
-                    return Ok(false);
-                }
-            },
-            None => 0,
-        };
-        if stop.is_requested() {
-            return Ok(false);
-        }
+        let Some(order_wait_us) = self.wait_in_order(facts.event, stop).await? else { return Ok(false) };
         let patience = Patience { cancel_after: self.head.cancelled_after(), ..context.patience(&facts) };
         let mut sample = Sample { order_wait_us, ..self.ready(&next, &patience) };
-        let (Some(request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
+        let (Some(mut request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
             return Ok(false);
         };
+        let id_marks = request.id_marks();
+        if let Some(marks) = &id_marks {
+            let is_first = self.state.retrying.is_none();
+            request = context.ids.put_in(self.head.turn(), request, marks, is_first, &mut self.patched);
+        }
         let mut bytes = Vec::new();
         let request = context.in_variant(&request, self.head.turn(), &mut bytes).unwrap_or(request);
         facts.captured = request.facts.captured;
@@ -200,6 +194,9 @@ impl SessionTask {
             Ok(expected) => {
                 connection.expect(expected);
                 facts.captured.digest.into_iter().for_each(|known| connection.compare_rows(known));
+                if id_marks.as_ref().is_some_and(|marks| !marks.fills.is_empty()) {
+                    connection.keep_rows();
+                }
             }
             Err(error) => {
                 self.offer();
@@ -220,6 +217,9 @@ impl SessionTask {
                 let answer = await_reply(connection, copying, sent_at, &patience, target, (stop, timer)).await;
                 context.in_flight.ended(self.slot);
                 sample.first_us = connection.first_at().map(|first_at| context.schedule.us_of(first_at));
+                if let (Some(marks), Some(rows)) = (&id_marks, connection.take_kept_rows()) {
+                    context.ids.fill(self.head.turn(), &marks.fills, &rows);
+                }
                 answer
             }
             Some(Err(_)) => {
@@ -236,6 +236,22 @@ impl SessionTask {
             Answer::GivenUp(why) => self.given_up(&facts, sample, why),
         }
         Ok(self.state.retrying.is_none())
+    }
+
+    /// Waits for what `order` puts before a request, and gives the microseconds; none when it cannot be sent any more.
+    async fn wait_in_order(&mut self, event: u64, stop: &mut Stop) -> Result<Option<u64>, SpoolError> {
+        let waited_us = match &mut self.order {
+            Some(order) => tokio::select! {
+                biased;
+                waited = order.wait(event, &self.context, stop) => waited?,
+                () = self.link.wait_lost() => {
+                    self.skip_rest_of_block();
+                    return Ok(None);
+                }
+            },
+            None => 0,
+        };
+        Ok((!stop.is_requested()).then_some(waited_us))
     }
 
     /// The sample of a request that is about to be sent.

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use super::book::{BATCH_INTERVAL, Book, Counts};
 use super::differences::Differences;
+use super::ids::Ids;
 use super::in_flight::InFlight;
 use super::order::CommitOrder;
 use super::rounds::lasts;
@@ -37,6 +38,7 @@ pub(super) struct Context {
     pub book: Book,
     pub differences: Differences,
     pub in_flight: Arc<InFlight>,
+    pub ids: Arc<Ids>,
     /// None where sessions are free of each other.
     pub order: Option<Arc<CommitOrder>>,
 }

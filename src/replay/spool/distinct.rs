@@ -33,7 +33,9 @@ impl SpoolRequest<'_> {
         Variant { columns, number }.put(&self.body, out)?;
         let body = Body::take(&mut Take(out))?;
         let captured = Captured { rows: None, digest: None, ..self.facts.captured };
-        Some(SpoolRequest { facts: RequestFacts { captured, ..self.facts }, body })
+        // Ids were put in before: their places are those of the captured body.
+        let facts = RequestFacts { captured, has_ids: false, ..self.facts };
+        Some(SpoolRequest { facts, ids: &[], body })
     }
 }
 

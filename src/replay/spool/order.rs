@@ -43,6 +43,8 @@ pub(super) struct Seen<'a> {
     pub sent_us: u64,
     pub done_us: u64,
     pub rows: &'a [Rows],
+    /// Requests of other sessions that it comes after whatever their rows are.
+    pub also_after: &'a [Wait],
     /// A transaction block is open after it.
     pub stays_open: bool,
     /// It ended its transaction, and what that wrote is there.
@@ -51,7 +53,7 @@ pub(super) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// The request with these facts.
-    pub fn of(number: u32, facts: &RequestFacts, rows: &'a [Rows]) -> Self {
+    pub fn of(number: u32, facts: &RequestFacts, rows: &'a [Rows], also_after: &'a [Wait]) -> Self {
         let RequestFacts { event, t_us, part, captured, .. } = *facts;
         let stands_alone = !part.inside && !part.stays_open && captured.sqlstate.is_none();
         Self {
@@ -60,6 +62,7 @@ impl<'a> Seen<'a> {
             sent_us: t_us,
             done_us: t_us.saturating_add(captured.total_us),
             rows,
+            also_after,
             // COMMIT AND CHAIN ends one block and opens another.
             stays_open: part.stays_open && !part.commits,
             commits: part.commits || stands_alone,
@@ -97,6 +100,8 @@ impl CommitOrder {
         // What a session sends next comes after its transaction, even where the clocks of a log say something else.
         self.settle_until(seen.sent_us.max(self.done_us(seen.number)), give)?;
         let transaction = self.open.entry(seen.number).or_default();
+        let room = TOUCHES_MAX.saturating_sub(transaction.waits.len());
+        transaction.waits.extend(seen.also_after.iter().take(room).map(|wait| (seen.event, *wait)));
         for rows in seen.rows {
             if rows.access == RowAccess::Read {
                 let room = TOUCHES_MAX.saturating_sub(transaction.waits.len());
@@ -243,7 +248,8 @@ mod tests {
         };
         for (event, (number, sent_us, done_us, rows, stays_open, commits)) in requests.iter().enumerate() {
             let (event, number, sent_us, done_us) = (event as u64, *number, *sent_us, *done_us);
-            let seen = Seen { number, event, sent_us, done_us, rows, stays_open: *stays_open, commits: *commits };
+            let (stays_open, commits) = (*stays_open, *commits);
+            let seen = Seen { number, event, sent_us, done_us, rows, also_after: &[], stays_open, commits };
             let Ok(()) = order.take(&seen, &mut give);
         }
         for number in 0..10 {

@@ -12,8 +12,9 @@ use super::chain::{BlockFile, ChainWriter};
 use super::entries::{Entry, Mark};
 use super::held::{DataFlow, Held};
 use super::index::{Index, STATEMENTS_MAX, Session, Tenant};
+use super::known_ids::{self, IdsOfRequest, KnownIds};
 use super::order::Seen;
-use super::request::RequestFacts;
+use super::request::{RequestFacts, put_ids};
 use super::rows::rows_of;
 use super::sending::{self, Names};
 use super::texts::{Statement, Texts, from_base64};
@@ -103,6 +104,7 @@ impl LiveSession {
             owner,
             changes_session,
             writes: self.writing.request_writes(sending),
+            has_ids: !held.ids.is_empty(),
             fingerprint: told_by.map(|statement| statement.fingerprint).unwrap_or_default(),
             at: request.at,
             captured,
@@ -123,6 +125,7 @@ pub(super) struct Pass {
     times: TimesWriter,
     /// None where the order does not matter.
     waits: Option<WaitsWriter>,
+    known_ids: KnownIds,
     opened: u32,
     /// Reused for every record.
     record: Vec<u8>,
@@ -145,6 +148,7 @@ impl Pass {
             statement_of: HashMap::new(),
             times: TimesWriter::default(),
             waits: (order == Order::Commit).then(WaitsWriter::default),
+            known_ids: KnownIds::default(),
             opened: 0,
             record: Vec::new(),
             body: Vec::new(),
@@ -255,7 +259,12 @@ impl Pass {
         };
         let orders = self.waits.is_some();
         let rows = if orders { rows_of(&request, &live.session.database, &self.texts) } else { Vec::new() };
-        let mut held = Held { rows, ..Held::new(request, event, tenant, body, sending) };
+        let (database, number) = (known_ids::Database::named(&live.session.database), live.session.number);
+        let IdsOfRequest { marks, waits: id_waits } =
+            self.known_ids.take(known_ids::Captured { request: &request, number, event, database }, &self.texts);
+        let (ids, maps_ids) = (marks.encoded(), marks.maps());
+        let held = Held::new(request, event, tenant, body, sending);
+        let mut held = Held { rows, ids, maps_ids, id_waits, ..held };
         // Whether a COPY from the client is replayed is not known before its data comes.
         if held.sending.copies == 0 {
             held.facts = Some(take_in(live, &held, self.waits.as_mut(), &mut self.blocks)?);
@@ -308,6 +317,7 @@ impl Pass {
         self.record.clear();
         held.mark.put(&mut self.record);
         facts.put(&mut self.record);
+        put_ids(&mut self.record, &held.ids);
         self.record.extend_from_slice(&held.body);
         live.chain.push(&self.record, &mut self.blocks)?;
         live.session.requests += 1;
@@ -366,7 +376,7 @@ fn take_in(
 ) -> io::Result<RequestFacts> {
     let facts = live.facts_of(held);
     if let Some(waits) = waits {
-        waits.take(&Seen::of(live.session.number, &facts, &held.rows), blocks)?;
+        waits.take(&Seen::of(live.session.number, &facts, &held.rows, &held.id_waits), blocks)?;
     }
     Ok(facts)
 }

@@ -4,6 +4,7 @@
 //! request. Must not know where the bytes lie.
 
 use super::bytes::{Take, put_bytes, put_int};
+use super::id_marks::IdMarks;
 use super::lists::List;
 use super::messages::MessageSequence;
 use crate::pgwire::digest::KnownDigest;
@@ -16,6 +17,8 @@ use crate::words::sqlstate::SqlState;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpoolRequest<'a> {
     pub facts: RequestFacts,
+    /// What it has to do with ids that the server generates, encoded; empty where nothing.
+    pub(super) ids: &'a [u8],
     pub body: Body<'a>,
 }
 
@@ -37,6 +40,8 @@ pub struct RequestFacts {
     /// A read-only replay leaves it out.
     pub writes: bool,
     pub fingerprint: Fingerprint,
+    /// Its record says what it has to do with ids that the server generates.
+    pub has_ids: bool,
     /// Where it stands in what was captured: a source of the workload, and the line or packet there.
     pub at: Option<(u16, u64)>,
     /// How the capture answered it.
@@ -187,6 +192,7 @@ mod flag {
     pub const ORDER_COUNTS: u64 = 256;
     pub const HAS_PLACE: u64 = 512;
     pub const WRITES: u64 = 1024;
+    pub const HAS_IDS: u64 = 2048;
 }
 
 impl<'a> SpoolRequest<'a> {
@@ -194,7 +200,13 @@ impl<'a> SpoolRequest<'a> {
     #[cfg(test)]
     fn encode(&self, out: &mut Vec<u8>) {
         self.facts.put(out);
+        put_ids(out, self.ids);
         self.body.put(out);
+    }
+
+    /// What it has to do with ids that the server generates, if anything.
+    pub fn id_marks(&self) -> Option<IdMarks> {
+        if self.facts.has_ids { IdMarks::decode(self.ids) } else { None }
     }
 
     /// The request in these bytes, if they are one.
@@ -229,6 +241,8 @@ impl<'a> SpoolRequest<'a> {
             true => Some((u16::try_from(take.int()?).ok()?, take.int()?)),
             false => None,
         };
+        let has_ids = has(flag::HAS_IDS);
+        let ids = if has_ids { take.bytes()? } else { &[] };
         let body = Body::take(&mut take)?;
         let part = TransactionPart {
             inside: has(flag::INSIDE),
@@ -246,11 +260,19 @@ impl<'a> SpoolRequest<'a> {
             part,
             changes_session,
             writes,
+            has_ids,
             fingerprint,
             at,
             captured,
         };
-        Some(Self { facts, body })
+        Some(Self { facts, ids, body })
+    }
+}
+
+/// Appends what stands between the facts and the body: nothing for a request without ids.
+pub(super) fn put_ids(out: &mut Vec<u8>, ids: &[u8]) {
+    if !ids.is_empty() {
+        put_bytes(out, ids);
     }
 }
 
@@ -270,6 +292,7 @@ impl RequestFacts {
             (facts.captured.digest.is_some(), flag::HAS_DIGEST),
             (facts.captured.digest.is_some_and(|digest| digest.order_counts), flag::ORDER_COUNTS),
             (facts.at.is_some(), flag::HAS_PLACE),
+            (facts.has_ids, flag::HAS_IDS),
         ];
         put_int(out, bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
         put_int(out, facts.t_us);
@@ -325,6 +348,7 @@ mod tests {
             oids: Vec<u32>,
             formats: Vec<i16>,
             row_limit: Option<u32>,
+            ids: Vec<u8>,
         ) {
             let mut list = ListWriter::default();
             let parameters: Vec<_> = parameters.iter().map(|(kind, bytes)| match kind % 3 {
@@ -347,6 +371,7 @@ mod tests {
                 part: TransactionPart { inside: bits[0], stays_open: bits[1], commits: bits[2] },
                 changes_session: bits[3],
                 writes: bits[7],
+                has_ids: !ids.is_empty(),
                 fingerprint: Fingerprint(fingerprint),
                 at,
                 captured: Captured {
@@ -354,7 +379,7 @@ mod tests {
                     digest: bits[0].then_some(KnownDigest { order_counts: bits[1], value: u128::from(event) << 64 }),
                 },
             };
-            let request = SpoolRequest { facts, body };
+            let request = SpoolRequest { facts, ids: &ids, body };
             let mut record = Vec::new();
             request.encode(&mut record);
             let read = SpoolRequest::decode(&record).unwrap();

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::deeds::{Deeds, KnownDeeds};
 use super::transaction::Deed;
-use crate::sql::{self, TouchedRows};
+use crate::sql::{self, NamedValue, TouchedRows};
 use crate::words::class::StatementClass;
 use crate::words::ids::Fingerprint;
 use crate::workload::record::{SqlRef, SqlText, Text};
@@ -27,6 +27,7 @@ pub(super) struct Statement {
     pub parameter_types: Box<[u32]>,
     pub does: Arc<Deeds>,
     touched: OnceCell<Box<[TouchedRows]>>,
+    named: OnceCell<Box<[NamedValue]>>,
 }
 
 impl Statement {
@@ -41,6 +42,11 @@ impl Statement {
             let touches = self.does.deeds.iter().any(|deed| matches!(deed, Deed::Read | Deed::Write));
             if touches { sql::touched_rows(&self.text()).into() } else { Box::default() }
         })
+    }
+
+    /// The columns of its literals and parameters, found out at the first call.
+    pub fn named_values(&self) -> &[NamedValue] {
+        self.named.get_or_init(|| sql::named_values(&self.text()).into())
     }
 
     /// The names of the prepared statements that it executes by SQL's EXECUTE.
@@ -99,6 +105,7 @@ impl Texts {
             parameter_types: parameter_types.into(),
             does,
             touched: OnceCell::new(),
+            named: OnceCell::new(),
         })
     }
 }

@@ -80,6 +80,7 @@ fn findings_of(tenants: Vec<TenantFindings>) -> Findings {
         writes: findings::Writes::default(),
         divergence: findings::Divergence::default(),
         differing: vec![],
+        ids: None,
         trust: findings::Trust::default(),
         series: vec![findings::Second { second: 2, ok: 5, bad: 1, p50_us: Some(9), p99_us: None }],
     }

@@ -83,9 +83,23 @@ pub struct Divergence {
 pub struct DivergenceByStatement {
     pub compared: u64,
     pub differing: u64,
+    /// Null where clients sent no ids that the server generates.
+    #[serde(default)]
+    pub ids: Option<IdsMapped>,
     /// By falling `differing`; those without a difference are left out.
     #[serde(default)]
     pub statements: Vec<StatementDivergence>,
+}
+
+/// Ids that the server had generated in the capture and that clients sent later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdsMapped {
+    /// Replaced by those that the server generated in the replay.
+    pub mapped: u64,
+    /// Sent as captured, since the replay had not come to them.
+    pub unfilled: u64,
+    /// Values that may be such ids and were sent as captured.
+    pub unsure: u64,
 }
 
 /// A statement whose answers were not all the captured ones. A difference is one of SQLSTATE, else of rows, else of contents.

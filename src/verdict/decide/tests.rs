@@ -97,6 +97,7 @@ fn findings() -> Findings {
         writes: Writes { read_back: true, acknowledged: Some(500), lost: Some(0), ..Writes::default() },
         divergence: Divergence::default(),
         differing: vec![],
+        ids: None,
         trust: Trust::default(),
         series: vec![],
     }

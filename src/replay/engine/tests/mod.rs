@@ -5,6 +5,7 @@ mod coming_back;
 mod copies;
 mod differences;
 mod faults;
+mod ids;
 mod live;
 mod messages;
 mod odd_servers;

@@ -18,6 +18,10 @@ use crate::pgwire::serve::{self, ClientMessage};
 pub(super) enum Deed {
     /// Answers as a server would that has all tables and no rows.
     Answer,
+    /// Answers with one row of this value.
+    Return(&'static str),
+    /// Does so once a query with the second text has come, on any connection.
+    ReturnAfter(&'static str, &'static str),
     /// Answers with an error of this SQLSTATE.
     Error(&'static str),
     /// Answers once a query with this text has come, on any connection.
@@ -160,6 +164,15 @@ impl Session {
                 heard.wait_for(|heard| heard.iter().any(|(_, what)| what == text)).await.unwrap();
                 self.succeed(sql, &mut out);
             }
+            Deed::Return(value) => {
+                serve::data_row(&mut out, &[Some(value.as_bytes())]);
+                self.succeed(sql, &mut out);
+            }
+            Deed::ReturnAfter(value, text) => {
+                heard.wait_for(|heard| heard.iter().any(|(_, what)| what == text)).await.unwrap();
+                serve::data_row(&mut out, &[Some(value.as_bytes())]);
+                self.succeed(sql, &mut out);
+            }
             Deed::WaitForCancel => {
                 heard.wait_for(|heard| heard.iter().any(|(_, what)| what == "cancel")).await.unwrap();
                 self.fail("57014", &mut out);
@@ -193,6 +206,7 @@ impl Session {
             "SELECT" => "SELECT 0",
             "INSERT" => "INSERT 0 1",
             "UPDATE" => "UPDATE 1",
+            "DELETE" => "DELETE 1",
             other => other,
         };
         self.status = match word.as_str() {
