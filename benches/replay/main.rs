@@ -3,10 +3,12 @@
 //! `cargo bench --bench replay [PAIRS]` takes turns between both, 5 times each, and prints medians, their ratio, and how far
 //! pgbench's own runs lie apart; both log every statement. Then: recording to files against forgetting the samples, and
 //! how late requests leave with 500 sessions at half of what the server can take, beside a thread that only sleeps.
+//! `cargo bench --bench replay -- hold` shows the memory of 5,000 idle sessions instead.
 
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used)]
 
+mod hold;
 mod stage;
 mod workload;
 
@@ -39,6 +41,14 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if let ["--stage", speed, recording, port, workload] = words[..] {
         return stage::child(speed, recording, port.parse().unwrap(), Path::new(workload));
+    }
+    match words[..] {
+        ["--hold-server"] => return hold::server(),
+        ["--hold", sslmode, port, workload] => {
+            return hold::child(sslmode, port.parse().unwrap(), Path::new(workload));
+        }
+        ["hold"] => return hold::hold(tempfile::tempdir().unwrap().path()),
+        _ => {}
     }
     let pairs = words.first().and_then(|word| word.parse().ok()).unwrap_or(5);
     let server = server::Server::start("18", "max_connections = 600\nshared_buffers = 256MB\nsynchronous_commit = off");

@@ -114,7 +114,7 @@ pub fn child(speed: &str, recording: &str, port: u16, workload: &Path) {
         let ends_us = starts_us + spool.totals().span_us;
         std::thread::spawn(move || bare_lags(clock, starts_us, ends_us))
     });
-    replay(&spool, speed, starts_us, port, sink.recorder.clone());
+    replay(&spool, speed, starts_us, Target::tcp("127.0.0.1", port), sink.recorder.clone());
     let wall_s = (clock.now_us() - starts_us) as f64 / 1e6;
     let cpu_s = cpu_s() - cpu;
     let [lag_p50_ms, lag_p99_ms] = sink.finish();
@@ -125,14 +125,8 @@ pub fn child(speed: &str, recording: &str, port: u16, workload: &Path) {
 }
 
 /// Replays all of it; every request must succeed.
-fn replay(spool: &Spool, speed: Speed, starts_us: u64, port: u16, recorder: Recorder) {
-    let endpoint = Endpoint::new(
-        "primary",
-        Target::tcp("127.0.0.1", port),
-        "old",
-        Logins::default(),
-        Login::new("admin", "postgres"),
-    );
+pub fn replay(spool: &Spool, speed: Speed, starts_us: u64, target: Target, recorder: Recorder) {
+    let endpoint = Endpoint::new("primary", target, "old", Logins::default(), Login::new("admin", "postgres"));
     let clients = Clients {
         deadline: PATIENT,
         on_deadline: OnDeadline::Wait,
@@ -157,13 +151,13 @@ fn replay(spool: &Spool, speed: Speed, starts_us: u64, port: u16, recorder: Reco
 }
 
 /// Where samples go.
-struct Sink {
-    recorder: Recorder,
+pub struct Sink {
+    pub recorder: Recorder,
     ended: Box<dyn FnOnce() -> Vec<u64>>,
 }
 
 impl Sink {
-    fn start(recording: Recording, clock: RunClock, directory: &Path) -> Self {
+    pub fn start(recording: Recording, clock: RunClock, directory: &Path) -> Self {
         if recording == Recording::Files {
             let run = RunDir::create(&directory.join("run")).expect("a run directory");
             let names = |name: &str| vec![name.to_owned()];
@@ -193,7 +187,7 @@ impl Sink {
         Self { recorder, ended: Box::new(move || receiving.join().expect("a receiver")) }
     }
 
-    fn finish(self) -> [f64; 2] {
+    pub fn finish(self) -> [f64; 2] {
         drop(self.recorder);
         quantiles_ms((self.ended)())
     }
@@ -222,7 +216,7 @@ fn cpu_s() -> f64 {
 }
 
 /// A line of `/proc/self/status`.
-fn memory_mib(name: &str) -> f64 {
+pub fn memory_mib(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib =
         status.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse::<f64>().ok());

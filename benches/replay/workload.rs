@@ -54,7 +54,7 @@ pub fn script() -> String {
 
 /// The same as a workload of as many clients, every statement at its start.
 pub fn transactions(path: &Path, mode: Mode) {
-    let mut out = Out::create(path, CLIENTS);
+    let mut out = Out::create(path, CLIENTS, 1);
     let rows = ACCOUNTS / u64::from(CLIENTS);
     let mut random = Random(7);
     for _ in 0..TRANSACTIONS {
@@ -71,7 +71,7 @@ pub fn transactions(path: &Path, mode: Mode) {
 
 /// Reads by primary key: so many sessions, so many statements a second in all, evenly spread.
 pub fn reads(path: &Path, sessions: u32, per_second: u64, seconds: u64) {
-    let mut out = Out::create(path, sessions);
+    let mut out = Out::create(path, sessions, 1);
     let mut random = Random(11);
     for number in 0..per_second * seconds {
         let aid = 1 + random.below(ACCOUNTS);
@@ -83,6 +83,19 @@ pub fn reads(path: &Path, sessions: u32, per_second: u64, seconds: u64) {
     out.pending.sort_unstable();
     for (t_us, session, aid) in std::mem::take(&mut out.pending) {
         out.statement(t_us, session, Mode::Simple, TRANSACTION[2], &[("aid", aid as i64)]);
+    }
+    out.finish(seconds * 1_000_000, sessions);
+}
+
+/// So many sessions, each of which sends one statement in the first second and one in the last, every tenant in its turn.
+pub fn idle(path: &Path, sessions: u32, tenants: u32, seconds: u64) {
+    let mut out = Out::create(path, sessions, tenants);
+    for number in 0..2 * sessions {
+        let (session, is_last) = (number % sessions, number >= sessions);
+        let from_us = if is_last { (seconds - 1) * 1_000_000 } else { 0 };
+        out.tenant = number % tenants;
+        let t_us = from_us + u64::from(session) * 1_000_000 / u64::from(sessions);
+        out.statement(t_us, session, Mode::Simple, "SELECT 1", &[]);
     }
     out.finish(seconds * 1_000_000, sessions);
 }
@@ -100,11 +113,13 @@ impl Random {
 struct Out {
     writer: Writer,
     sequences: Vec<u64>,
+    /// Whose the next statement is.
+    tenant: u32,
     pending: Vec<(u64, u32, u64)>,
 }
 
 impl Out {
-    fn create(path: &Path, sessions: u32) -> Self {
+    fn create(path: &Path, sessions: u32, tenants: u32) -> Self {
         let header = Header {
             version: VERSION,
             started_at: "2026-11-22T15:00:00Z".to_owned(),
@@ -113,13 +128,16 @@ impl Out {
             tool_version: "bench".to_owned(),
         };
         let mut writer = Writer::create(path, &header).expect("a workload");
-        writer.define_tenant(&Tenant { id: 0, name: "bench".to_owned(), tier: None, region: None }).expect("a tenant");
+        for id in 0..tenants {
+            let name = if tenants == 1 { "bench".to_owned() } else { format!("tenant {id}") };
+            writer.define_tenant(&Tenant { id, name, tier: None, region: None }).expect("a tenant");
+        }
         for session in 0..sessions {
             let (database, user) = ("postgres".to_owned(), "admin".to_owned());
             let open = Open { session, database, user, began_before_capture: true, ..Open::default() };
             writer.write(&Record::Open(open)).expect("an opening");
         }
-        Self { writer, sequences: vec![0; sessions as usize], pending: Vec::new() }
+        Self { writer, sequences: vec![0; sessions as usize], tenant: 0, pending: Vec::new() }
     }
 
     /// A statement with its values: in its text, or as parameters, numbered as pgbench numbers them.
@@ -156,7 +174,7 @@ impl Out {
             (Mode::Prepared, SqlRef::Inline(_)) => unreachable!("five texts have a definition"),
         };
         let sequence = &mut self.sequences[session as usize];
-        let (results, transaction, tenant) = (Vec::new(), None, Some(0));
+        let (results, transaction, tenant) = (Vec::new(), None, Some(self.tenant));
         let request = Request { t_us, session, sequence: *sequence, tenant, sent, results, transaction, at: None };
         *sequence += 1;
         self.writer.write(&Record::Request(request)).expect("a request");
