@@ -13,7 +13,12 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::net::Stream;
 use crate::pgwire::frames::BODY_BYTES_MAX;
 
-/// What a read takes at a time; it grows only while a longer message that is kept has not come to its end.
+/// What the first reads take at a time: enough for a login and for short answers, so that a session which never gets more
+/// is small.
+const INBOX_BYTES_FIRST: usize = 1 << 10;
+
+/// What a read takes at a time once one filled the inbox; it grows further only while a longer message that is kept has not
+/// come to its end.
 const INBOX_BYTES: usize = 8 << 10;
 
 /// An inbox of this size holds any message that is kept.
@@ -53,7 +58,7 @@ impl Inbox {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             if self.end == self.bytes.len() {
-                self.bytes.resize((self.bytes.len() * 2).clamp(INBOX_BYTES, INBOX_BYTES_MAX), 0);
+                self.bytes.resize((self.bytes.len() * 2).clamp(INBOX_BYTES_FIRST, INBOX_BYTES_MAX), 0);
             }
         }
         let mut buffer = ReadBuf::new(&mut self.bytes[self.end..]);
@@ -64,6 +69,9 @@ impl Inbox {
         }
         self.read_at = Instant::now();
         self.end += number;
+        if self.end == self.bytes.len() && self.end < INBOX_BYTES {
+            self.bytes.resize(INBOX_BYTES, 0);
+        }
         Poll::Ready(Ok(()))
     }
 }

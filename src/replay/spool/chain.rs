@@ -181,6 +181,11 @@ impl ChainReader {
             return Err(damaged("a block is not one"));
         }
         (self.next_block, self.at, self.end) = (next, HEAD_BYTES, HEAD_BYTES + length);
+        if next == 0 {
+            // A session with few requests is to be small.
+            self.block.truncate(self.end);
+            self.block.shrink_to_fit();
+        }
         Ok(true)
     }
 }
