@@ -3,13 +3,15 @@
 //! `cargo bench --bench replay [PAIRS]` takes turns between both, 5 times each, and prints medians, their ratio, and how far
 //! pgbench's own runs lie apart; both log every statement. Then: recording to files against forgetting the samples, and
 //! how late requests leave with 500 sessions at half of what the server can take, beside a thread that only sleeps.
-//! `cargo bench --bench replay -- hold` shows the memory of 5,000 idle sessions instead.
+//! `cargo bench --bench replay -- hold` shows the memory of 5,000 idle sessions instead, and `-- together` what transactions take
+//! when one half of the clients is pgbench's and the other ours.
 
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used)]
 
 mod hold;
 mod stage;
+mod together;
 mod workload;
 
 #[allow(dead_code)]
@@ -47,6 +49,7 @@ fn main() {
         ["--hold", sslmode, port, workload] => {
             return hold::child(sslmode, port.parse().unwrap(), Path::new(workload));
         }
+        ["--together", port, workload] => return together::child(port.parse().unwrap(), Path::new(workload)),
         ["hold"] => return hold::hold(tempfile::tempdir().unwrap().path()),
         _ => {}
     }
@@ -55,6 +58,9 @@ fn main() {
     let mut pgbench = server.client("pgbench", server.port, "postgres");
     assert!(pgbench.args(["-i", "-q", "-s", "10"]).output().unwrap().status.success());
     let directory = tempfile::tempdir().unwrap();
+    if words[..] == ["together"] {
+        return together::together(&server, directory.path());
+    }
     for mode in Mode::ALL {
         throughput(&server, mode, pairs, directory.path());
     }

@@ -3,6 +3,7 @@
 //! Takes how the clients talk and how many there are; gives a workload file. Must not know how it is replayed.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use pgrehearse::workload::Writer;
@@ -67,6 +68,24 @@ pub fn transactions(path: &Path, mode: Mode) {
         }
     }
     out.finish(0, CLIENTS);
+}
+
+/// So many transactions a second in all by some of the clients, at random moments; pgbench's `-R` does the same.
+pub fn paced_transactions(path: &Path, mode: Mode, clients: Range<u32>, per_second: u64, seconds: u64) {
+    let sessions = clients.len() as u32;
+    let mut out = Out::create(path, sessions, 1);
+    let (rows, mut random) = (ACCOUNTS / u64::from(CLIENTS), Random(5));
+    let mut moments: Vec<u64> = (0..per_second * seconds).map(|_| random.below(seconds * 1_000_000)).collect();
+    moments.sort_unstable();
+    for t_us in moments {
+        let session = random.below(u64::from(sessions)) as u32;
+        let aid = 1 + random.below(rows) + u64::from(clients.start + session) * rows;
+        let delta = random.below(10_001) as i64 - 5_000;
+        for statement in TRANSACTION {
+            out.statement(t_us, session, mode, statement, &[("delta", delta), ("aid", aid as i64)]);
+        }
+    }
+    out.finish(seconds * 1_000_000, sessions);
 }
 
 /// Reads by primary key: so many sessions, so many statements a second in all, evenly spread.
