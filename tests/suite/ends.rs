@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::{Bench, await_timeline, number, program, ran};
 
 /// Phases that are short, around a plain upgrade.
-const UPGRADE: &str = r#"
+pub const UPGRADE: &str = r#"
 [upgrade]
 strategy = "pg_upgrade"
 to = "18"
@@ -97,7 +97,7 @@ fn send(child: &Child, signal: Signal) {
 }
 
 /// No process is left that works in a cluster of the run; `run.json` names the clusters' directory.
-fn assert_no_server(run: &Path) {
+pub fn assert_no_server(run: &Path) {
     let facts = std::fs::read_to_string(run.join("run.json")).unwrap();
     let facts: serde_json::Value = serde_json::from_str(&facts).unwrap();
     let clusters = facts["clusters_dir"].as_str().expect("run.json names the clusters' directory");

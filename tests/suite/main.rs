@@ -17,6 +17,7 @@ mod ends;
 mod every_way;
 mod executions;
 mod external;
+mod full_disk;
 mod generated_ids;
 mod inputs;
 mod log_files;
