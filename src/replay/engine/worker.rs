@@ -8,8 +8,9 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, spawn_local};
 
 use super::book::{BATCH_INTERVAL, Book, Counts};
 use super::differences::Differences;
@@ -102,28 +103,33 @@ pub(super) fn work(
     spool: &Spool,
     share: Share,
 ) -> Result<WorkerReport, EngineError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EngineError::Thread)?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build_local(LocalOptions::default()).map_err(EngineError::Thread)?;
     let timer = {
         let _inside = runtime.enter();
         Timer::new(clock).map_err(EngineError::Timer)?
     };
     let context = Rc::new(equip(timer));
-    let flushed = Rc::clone(&context);
-    let result = LocalSet::new().block_on(&runtime, async move {
-        let sessions = run_sessions(Rc::clone(&context), spool, share);
-        let waking = context.timer.run();
-        tokio::pin!(sessions, waking);
-        loop {
-            tokio::select! {
-                biased;
-                stopped = &mut waking => return stopped.map(|()| false).map_err(EngineError::Timer),
-                ended = &mut sessions => return ended,
-                () = tokio::time::sleep(BATCH_INTERVAL) => context.book.flush(),
-            }
+    let working = run(Rc::clone(&context), spool.clone(), share);
+    // A task of its own: a waker of `block_on` would have all of it looked at whenever a session's answer came.
+    let result = runtime.block_on(async { spawn_local(working).await.unwrap_or(Err(EngineError::Panicked)) });
+    context.book.flush();
+    Ok(WorkerReport { counts: context.book.counts(), ended: result? })
+}
+
+/// Runs the sessions, their timer and what carries their samples away.
+async fn run(context: Rc<Context>, spool: Spool, share: Share) -> Result<bool, EngineError> {
+    let sessions = run_sessions(Rc::clone(&context), &spool, share);
+    let waking = context.timer.run();
+    tokio::pin!(sessions, waking);
+    loop {
+        tokio::select! {
+            biased;
+            stopped = &mut waking => return stopped.map(|()| false).map_err(EngineError::Timer),
+            ended = &mut sessions => return ended,
+            () = tokio::time::sleep(BATCH_INTERVAL) => context.book.flush(),
         }
-    });
-    flushed.book.flush();
-    Ok(WorkerReport { counts: flushed.book.counts(), ended: result? })
+    }
 }
 
 /// Opens every session at its time, round by round, and sees all to their ends; true when none was cut short.
