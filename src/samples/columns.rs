@@ -76,6 +76,10 @@ fn us(value: u64) -> i64 {
 }
 
 impl Column {
+    pub(super) fn is_integer(&self) -> bool {
+        matches!(self.cells, Cells::Int32(_) | Cells::Int64(_) | Cells::Int64OrNull(_))
+    }
+
     /// The column's line of the schema.
     fn declaration(&self) -> String {
         let declared = match &self.cells {

@@ -4,11 +4,14 @@
 //! that is killed between renaming the large one and removing the small ones counts no sample twice. Must not know
 //! what is in a sample.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::read::{Interned, PartReader};
 use super::sample::Names;
-use super::{PartWriter, SamplesError, read_part};
+use super::write::ROW_GROUP_SAMPLES;
+use super::{PartWriter, SamplesError};
 use crate::words::limits::SAMPLES_PER_PART_MAX;
 
 /// The path of part `number` in a samples directory.
@@ -29,8 +32,8 @@ pub fn parts(dir: &Path) -> Result<Vec<PathBuf>, SamplesError> {
 /// open. To be called when nobody writes any more.
 ///
 /// # Errors
-/// When a part cannot be read or written, or holds a name that `names` does not: what was not yet merged then stays as
-/// it is, and every sample still counts once.
+/// When a part cannot be read or written: what was not yet merged then stays as it is, and every sample still counts
+/// once.
 pub fn compact(dir: &Path, names: &Arc<Names>) -> Result<(), SamplesError> {
     let mut batch: Vec<Part> = Vec::new();
     let mut batch_samples = 0;
@@ -93,32 +96,38 @@ fn numbered_parts(dir: &Path) -> Result<Vec<Part>, SamplesError> {
 }
 
 fn count(path: &Path) -> Result<usize, SamplesError> {
-    use parquet::file::reader::{FileReader, SerializedFileReader};
-    let file = std::fs::File::open(path).map_err(|source| SamplesError::Io {
-        action: "open",
-        path: path.to_owned(),
-        source,
-    })?;
-    let reader =
-        SerializedFileReader::new(file).map_err(|source| SamplesError::Damaged { path: path.to_owned(), source })?;
-    Ok(usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0))
+    let part = PartReader::open(path)?;
+    let rows = (0..part.row_groups()).map(|at| part.row_group(at).num_rows()).sum::<i64>();
+    Ok(usize::try_from(rows).unwrap_or(0))
 }
 
-/// Writes the samples of `batch` as one part; a batch of one stays as it is.
+/// Writes the samples of `batch` as one part; a batch of one stays as it is. Row groups that are large already are
+/// copied, only small ones are decoded and made into large ones.
 fn merge(dir: &Path, batch: &[Part], names: &Arc<Names>) -> Result<(), SamplesError> {
     let [first, .., last] = batch else { return Ok(()) };
     let merged = dir.join(format!("part-{:05}-{:05}.parquet", first.first, last.last));
     let mut writer = PartWriter::create(&merged, Arc::clone(names))?;
     // Reading adds what is unknown behind the known names, so the indices agree with the writer's.
     let mut read_names = Names::clone(names);
+    let mut read_names = Interned::new(&mut read_names);
     for part in batch {
-        let mut pushed = Ok(());
-        read_part(&part.path, &mut read_names, |sample| {
-            if pushed.is_ok() {
-                pushed = writer.push(sample);
+        let from = PartReader::open(&part.path)?;
+        let io = |source| SamplesError::Io { action: "open", path: part.path.clone(), source };
+        let file = File::open(&part.path).map_err(io)?;
+        for at in 0..from.row_groups() {
+            let group = from.row_group(at);
+            if usize::try_from(group.num_rows()).is_ok_and(|rows| rows > ROW_GROUP_SAMPLES / 2) {
+                writer.append(&file, group)?;
+                continue;
             }
-        })?;
-        pushed?;
+            let mut pushed = Ok(());
+            from.read(at, &mut read_names, |sample| {
+                if pushed.is_ok() {
+                    pushed = writer.push(sample);
+                }
+            })?;
+            pushed?;
+        }
     }
     writer.close()
 }
@@ -141,6 +150,7 @@ fn remove_superseded(dir: &Path) -> Result<(), SamplesError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::samples::read_part;
     use crate::samples::sample::{Difference, Outcome, ResultCheck, Sample, SampleKind};
     use crate::words::class::SampleClass;
     use crate::words::ids::Fingerprint;
@@ -232,10 +242,13 @@ mod tests {
     #[test]
     fn compacting_keeps_every_sample_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        for part in 0..4_u32 {
-            write(&part_path(dir.path(), part), u64::from(part) * 10..u64::from(part) * 10 + 10);
+        // Small ones, and one with a small rest behind large row groups.
+        let ends = [0, 10, 10 + 2 * ROW_GROUP_SAMPLES as u64 + 5, 20_000, 20_010];
+        for (part, events) in (0..).zip(ends.windows(2)) {
+            write(&part_path(dir.path(), part), events[0]..events[1]);
         }
         let before = read_all(dir.path());
+        assert_eq!(before.len(), 20_010);
         compact(dir.path(), &names()).unwrap();
         assert_eq!(parts(dir.path()).unwrap(), [dir.path().join("part-00000-00003.parquet")]);
         assert_eq!(read_all(dir.path()), before);

@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::FileMetaData;
+use parquet::file::metadata::{FileMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use rustc_hash::FxHashMap;
 
 use super::sample::{Difference, Names, Outcome, ResultCheck, Sample, SampleKind};
 use super::{SamplesError, VERSION, VERSION_KEY};
@@ -24,24 +25,57 @@ use crate::words::sqlstate::SqlState;
 /// # Errors
 /// When the file cannot be read, is damaged, is of another version, or a cell has no meaning.
 pub fn read_part(path: &Path, names: &mut Names, mut take: impl FnMut(Sample)) -> Result<(), SamplesError> {
-    let damaged = |source| SamplesError::Damaged { path: path.to_owned(), source };
-    let content = |detail| SamplesError::Content { path: path.to_owned(), detail };
-    let file = File::open(path).map_err(|source| SamplesError::Io { action: "open", path: path.to_owned(), source })?;
-    let reader = SerializedFileReader::new(file).map_err(damaged)?;
-    let found = version(reader.metadata().file_metadata());
-    if found.as_deref() != Some(&VERSION.to_string()) {
-        let found = found.unwrap_or_else(|| "missing".into());
-        return Err(SamplesError::Version { path: path.to_owned(), found });
-    }
-    let mut interned = Interned::new(names);
-    for at in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(at).map_err(damaged)?;
-        let columns = Columns::read(group.as_ref()).map_err(damaged)?;
-        for row in 0..columns.rows {
-            take(columns.sample(row, &mut interned).map_err(content)?);
+    let part = PartReader::open(path)?;
+    let mut names = Interned::new(names);
+    (0..part.row_groups()).try_for_each(|at| part.read(at, &mut names, &mut take))
+}
+
+/// A part of which some row groups are read.
+pub(super) struct PartReader {
+    path: PathBuf,
+    reader: SerializedFileReader<File>,
+}
+
+impl PartReader {
+    /// # Errors
+    /// When the file cannot be read, is damaged or of another version.
+    pub fn open(path: &Path) -> Result<Self, SamplesError> {
+        let file =
+            File::open(path).map_err(|source| SamplesError::Io { action: "open", path: path.to_owned(), source })?;
+        let reader = SerializedFileReader::new(file)
+            .map_err(|source| SamplesError::Damaged { path: path.to_owned(), source })?;
+        match version(reader.metadata().file_metadata()) {
+            Some(found) if found == VERSION.to_string() => Ok(Self { path: path.to_owned(), reader }),
+            found => {
+                let found = found.unwrap_or_else(|| "missing".into());
+                Err(SamplesError::Version { path: path.to_owned(), found })
+            }
         }
     }
-    Ok(())
+
+    pub fn row_groups(&self) -> usize {
+        self.reader.num_row_groups()
+    }
+
+    /// What is known of a row group without reading it.
+    pub fn row_group(&self, at: usize) -> &RowGroupMetaData {
+        self.reader.metadata().row_group(at)
+    }
+
+    /// Hands over the samples of a row group.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or a cell has no meaning.
+    pub fn read(&self, at: usize, names: &mut Interned<'_>, mut take: impl FnMut(Sample)) -> Result<(), SamplesError> {
+        let damaged = |source| SamplesError::Damaged { path: self.path.clone(), source };
+        let content = |detail| SamplesError::Content { path: self.path.clone(), detail };
+        let group = self.reader.get_row_group(at).map_err(damaged)?;
+        let columns = Columns::read(group.as_ref()).map_err(damaged)?;
+        for row in 0..columns.rows {
+            take(columns.sample(row, names).map_err(content)?);
+        }
+        Ok(())
+    }
 }
 
 fn version(metadata: &FileMetaData) -> Option<String> {
@@ -51,7 +85,7 @@ fn version(metadata: &FileMetaData) -> Option<String> {
 /// The columns of one row group by name.
 struct Columns {
     rows: usize,
-    columns: HashMap<String, Values>,
+    columns: FxHashMap<String, Values>,
 }
 
 /// The cells of one column, nulls included.
@@ -65,7 +99,7 @@ impl Columns {
         let metadata = group.metadata();
         let rows = usize::try_from(metadata.num_rows())
             .map_err(|_| ParquetError::General("a row group has a negative number of rows".into()))?;
-        let mut columns = HashMap::new();
+        let mut columns = FxHashMap::default();
         for at in 0..metadata.num_columns() {
             let values = match group.get_column_reader(at)? {
                 ColumnReader::Int32ColumnReader(reader) => Values::Integers(cells(reader, rows, i64::from)?),
@@ -181,7 +215,7 @@ fn cells<T: DataType, V>(
 }
 
 /// Names to indices.
-struct Interned<'a> {
+pub(super) struct Interned<'a> {
     names: &'a mut Names,
     tenants: HashMap<String, usize>,
     databases: HashMap<String, usize>,
@@ -189,7 +223,7 @@ struct Interned<'a> {
 }
 
 impl<'a> Interned<'a> {
-    fn new(names: &'a mut Names) -> Self {
+    pub fn new(names: &'a mut Names) -> Self {
         let index = |names: &[String]| names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
         Self {
             tenants: index(&names.tenants),

@@ -7,9 +7,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -21,10 +22,7 @@ use super::texts::Texts;
 use super::{SamplesError, VERSION, VERSION_KEY};
 
 /// Samples of one row group: what writer and reader hold in memory at most.
-const ROW_GROUP_SAMPLES: usize = 8_192;
-
-/// Columns whose cells hardly ever come again: looking each up in a dictionary would only take time.
-const ALL_DIFFERENT: [&str; 6] = ["event", "due_us", "ready_us", "sent_us", "first_us", "done_us"];
+pub(super) const ROW_GROUP_SAMPLES: usize = 4_096;
 
 /// Columns with the least and the largest value of each row group: whoever asks for a time reads only what holds it. For the
 /// others, to compare each cell with the extremes so far would only take time.
@@ -56,8 +54,11 @@ impl PartWriter {
             .set_statistics_enabled(EnabledStatistics::None)
             .set_created_by(concat!("pgrehearse ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_string())]));
-        for column in ALL_DIFFERENT {
-            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
+        for column in COLUMNS.iter().filter(|column| column.is_integer()) {
+            // The differences between neighbours are small, and sooner written than looked up in a dictionary.
+            properties = properties
+                .set_column_dictionary_enabled(ColumnPath::from(column.name), false)
+                .set_column_encoding(ColumnPath::from(column.name), Encoding::DELTA_BINARY_PACKED);
         }
         for column in WITH_EXTREMES {
             properties = properties.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Chunk);
@@ -76,6 +77,33 @@ impl PartWriter {
         self.check_names(&sample)?;
         self.waiting.push(sample);
         if self.waiting.len() >= ROW_GROUP_SAMPLES { self.write_row_group() } else { Ok(()) }
+    }
+
+    /// Adds a row group of another part, whose columns are these, as it stands in `file`.
+    ///
+    /// # Errors
+    /// When reading or writing fails.
+    pub(super) fn append(&mut self, file: &File, group: &RowGroupMetaData) -> Result<(), SamplesError> {
+        self.write_row_group()?;
+        self.try_append(file, group).map_err(|source| SamplesError::Encode { path: self.path.clone(), source })?;
+        self.written += usize::try_from(group.num_rows()).unwrap_or_default();
+        Ok(())
+    }
+
+    fn try_append(&mut self, file: &File, group: &RowGroupMetaData) -> Result<(), ParquetError> {
+        let mut copy = self.file.next_row_group()?;
+        for column in group.columns() {
+            let chunk = ColumnCloseResult {
+                bytes_written: u64::try_from(column.compressed_size()).unwrap_or_default(),
+                rows_written: u64::try_from(group.num_rows()).unwrap_or_default(),
+                metadata: column.clone(),
+                bloom_filter: None,
+                column_index: None,
+                offset_index: None,
+            };
+            copy.append_column(file, chunk)?;
+        }
+        copy.close().map(|_| ())
     }
 
     /// Samples pushed so far.
