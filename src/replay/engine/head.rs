@@ -129,8 +129,10 @@ impl Head {
 
     /// Its text, where that may change the session.
     pub fn session_sql(&self) -> Option<&[u8]> {
-        let request = self.request().filter(|request| request.facts.changes_session);
-        request.map(|request| request.body.session_sql()).or(self.kept_sql.as_deref())
+        if !self.next?.facts.changes_session {
+            return None;
+        }
+        self.request().map(|request| request.body.session_sql()).or(self.kept_sql.as_deref())
     }
 
     /// How long after its start its client asked for its cancellation.

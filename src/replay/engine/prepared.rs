@@ -3,11 +3,9 @@
 //! A statement is prepared where it is first used on a connection, so a new connection needs no list of them. Bounded.
 //! Must not know sockets.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-
 use bytes::BytesMut;
+use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::pgwire::frontend::{self, EncodeError, Named};
 use crate::replay::spool::{Body, Execution, Message, MessageSequence, SpoolRequest};
@@ -21,7 +19,7 @@ const NAMES_MAX: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct PreparedStatements {
     /// Name to a hash of its text; none where an error left it open whether the name is taken.
-    known: HashMap<Box<[u8]>, Option<u64>>,
+    known: FxHashMap<Box<[u8]>, Option<u64>>,
     /// The names that the request being answered prepares or closes.
     changing: Vec<Box<[u8]>>,
     /// Ends of the executions that wait for COPY data, in what was written last.
@@ -182,7 +180,7 @@ impl PreparedStatements {
         types: impl Iterator<Item = u32>,
         out: &mut BytesMut,
     ) -> Result<u32, EncodeError> {
-        match self.known.get(name) == Some(&Some(hash_of(sql))) {
+        match self.known.get(name) == Some(&Some(xxh3_64(sql))) {
             true => Ok(0),
             false => self.parse(name, sql, types, out),
         }
@@ -206,15 +204,9 @@ impl PreparedStatements {
         let types: Vec<u32> = types.collect();
         frontend::parse(out, name, sql, &types)?;
         if room {
-            self.known.insert(name.into(), Some(hash_of(sql)));
+            self.known.insert(name.into(), Some(xxh3_64(sql)));
             self.changing.push(name.into());
         }
         Ok(1 + u32::from(closes))
     }
-}
-
-fn hash_of(text: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

@@ -210,62 +210,18 @@ impl<'a> SpoolRequest<'a> {
     }
 
     /// The request in these bytes, if they are one.
-    pub(super) fn decode(record: &'a [u8]) -> Option<Self> {
+    #[cfg(test)]
+    fn decode(record: &'a [u8]) -> Option<Self> {
         let mut take = Take(record);
-        let flags = take.int()?;
-        let has = |bit| flags & bit != 0;
-        let t_us = take.int()?;
-        let event = take.int()?;
-        let owner = Owner::from_code(take.int()?)?;
-        let class = *SampleClass::ALL.get(usize::from(take.byte()?))?;
-        let fingerprint = Fingerprint(u64::from_le_bytes(take.array()?));
-        let total_us = take.int()?;
-        let tenant = match has(flag::HAS_TENANT) {
-            true => Some(u32::try_from(take.int()?).ok()?),
-            false => None,
-        };
-        let sqlstate = match has(flag::HAS_SQLSTATE) {
-            true => Some(SqlState::new(&take.array::<5>()?)?),
-            false => None,
-        };
-        let rows = match has(flag::HAS_ROWS) {
-            true => Some(take.int()?),
-            false => None,
-        };
-        let order_counts = has(flag::ORDER_COUNTS);
-        let digest = match has(flag::HAS_DIGEST) {
-            true => Some(KnownDigest { order_counts, value: u128::from_le_bytes(take.array()?) }),
-            false => None,
-        };
-        let at = match has(flag::HAS_PLACE) {
-            true => Some((u16::try_from(take.int()?).ok()?, take.int()?)),
-            false => None,
-        };
-        let has_ids = has(flag::HAS_IDS);
-        let ids = if has_ids { take.bytes()? } else { &[] };
-        let body = Body::take(&mut take)?;
-        let part = TransactionPart {
-            inside: has(flag::INSIDE),
-            stays_open: has(flag::STAYS_OPEN),
-            commits: has(flag::COMMITS),
-        };
-        let captured = Captured { total_us, sqlstate, rows, digest };
-        let (changes_session, writes) = (has(flag::CHANGES_SESSION), has(flag::WRITES));
-        let facts = RequestFacts {
-            t_us,
-            event,
-            tenant,
-            owner,
-            class,
-            part,
-            changes_session,
-            writes,
-            has_ids,
-            fingerprint,
-            at,
-            captured,
-        };
-        Some(Self { facts, ids, body })
+        let facts = RequestFacts::take(&mut take)?;
+        Self::with_facts(facts, take.0)
+    }
+
+    /// The request of which the facts are known; `behind` is what stands behind them.
+    pub(super) fn with_facts(facts: RequestFacts, behind: &'a [u8]) -> Option<Self> {
+        let mut take = Take(behind);
+        let ids = if facts.has_ids { take.bytes()? } else { &[] };
+        Some(Self { facts, ids, body: Body::take(&mut take)? })
     }
 }
 
@@ -317,6 +273,58 @@ impl RequestFacts {
             put_int(out, u64::from(source));
             put_int(out, line);
         }
+    }
+
+    /// Reads what [`Self::put`] wrote.
+    pub(super) fn take(take: &mut Take<'_>) -> Option<Self> {
+        let flags = take.int()?;
+        let has = |bit| flags & bit != 0;
+        let t_us = take.int()?;
+        let event = take.int()?;
+        let owner = Owner::from_code(take.int()?)?;
+        let class = *SampleClass::ALL.get(usize::from(take.byte()?))?;
+        let fingerprint = Fingerprint(u64::from_le_bytes(take.array()?));
+        let total_us = take.int()?;
+        let tenant = match has(flag::HAS_TENANT) {
+            true => Some(u32::try_from(take.int()?).ok()?),
+            false => None,
+        };
+        let sqlstate = match has(flag::HAS_SQLSTATE) {
+            true => Some(SqlState::new(&take.array::<5>()?)?),
+            false => None,
+        };
+        let rows = match has(flag::HAS_ROWS) {
+            true => Some(take.int()?),
+            false => None,
+        };
+        let order_counts = has(flag::ORDER_COUNTS);
+        let digest = match has(flag::HAS_DIGEST) {
+            true => Some(KnownDigest { order_counts, value: u128::from_le_bytes(take.array()?) }),
+            false => None,
+        };
+        let at = match has(flag::HAS_PLACE) {
+            true => Some((u16::try_from(take.int()?).ok()?, take.int()?)),
+            false => None,
+        };
+        let part = TransactionPart {
+            inside: has(flag::INSIDE),
+            stays_open: has(flag::STAYS_OPEN),
+            commits: has(flag::COMMITS),
+        };
+        Some(Self {
+            t_us,
+            event,
+            tenant,
+            owner,
+            class,
+            part,
+            changes_session: has(flag::CHANGES_SESSION),
+            writes: has(flag::WRITES),
+            has_ids: has(flag::HAS_IDS),
+            fingerprint,
+            at,
+            captured: Captured { total_us, sqlstate, rows, digest },
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::bytes::Take;
 use super::chain::ChainReader;
 use super::entries::{Entry, Mark};
 use super::request::{RequestFacts, SpoolRequest};
@@ -16,8 +17,8 @@ use crate::workload::record::CopyEnd;
 pub struct SessionRequests {
     chain: ChainReader,
     mark: Mark,
-    /// What was read last is a request, not its data.
-    is_at_request: bool,
+    /// The facts of the request that was read last, and the length of what stands behind them; none once its data was read.
+    current: Option<(RequestFacts, usize)>,
     /// Data of the request was not read yet.
     has_data: bool,
 }
@@ -32,7 +33,7 @@ pub enum CopyPart<'a> {
 
 impl SessionRequests {
     pub(super) fn new(chain: ChainReader) -> Self {
-        Self { chain, mark: Mark::default(), is_at_request: false, has_data: false }
+        Self { chain, mark: Mark::default(), current: None, has_data: false }
     }
 
     /// Goes to the session's next request and gives its facts, or none at its end. Data that was not read is passed over.
@@ -40,13 +41,15 @@ impl SessionRequests {
     /// # Errors
     /// The spool is damaged or its disk cannot be read.
     pub fn advance(&mut self) -> Result<Option<RequestFacts>, SpoolError> {
-        (self.is_at_request, self.has_data) = (false, false);
+        (self.current, self.has_data) = (None, false);
         while self.chain.advance().map_err(|_| SpoolError::Damaged)? {
             match Entry::decode(self.chain.record()) {
                 Some(Entry::Request { mark, record }) => {
-                    let request = SpoolRequest::decode(record).ok_or(SpoolError::Damaged)?;
-                    (self.mark, self.is_at_request, self.has_data) = (mark, true, mark.brings_data);
-                    return Ok(Some(request.facts));
+                    let mut take = Take(record);
+                    let facts = RequestFacts::take(&mut take).ok_or(SpoolError::Damaged)?;
+                    SpoolRequest::with_facts(facts, take.0).ok_or(SpoolError::Damaged)?;
+                    (self.current, self.mark, self.has_data) = (Some((facts, take.0.len())), mark, mark.brings_data);
+                    return Ok(Some(facts));
                 }
                 Some(_) => {}
                 None => return Err(SpoolError::Damaged),
@@ -57,10 +60,9 @@ impl SessionRequests {
 
     /// The request that [`Self::advance`] went to, with its texts; none once its data was read.
     pub fn current(&self) -> Option<SpoolRequest<'_>> {
-        match Entry::decode(self.chain.record()).filter(|_| self.is_at_request)? {
-            Entry::Request { record, .. } => SpoolRequest::decode(record),
-            _ => None,
-        }
+        let (facts, length) = self.current?;
+        let entry = self.chain.record();
+        SpoolRequest::with_facts(facts, entry.get(entry.len().checked_sub(length)?..)?)
     }
 
     /// Whether the request has COPY data.
@@ -81,7 +83,7 @@ impl SessionRequests {
         if !self.has_data {
             return Ok(None);
         }
-        (self.is_at_request, self.has_data) = (false, false);
+        (self.current, self.has_data) = (None, false);
         if !self.chain.advance().map_err(|_| SpoolError::Damaged)? {
             return Err(SpoolError::Damaged);
         }
