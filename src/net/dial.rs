@@ -129,6 +129,10 @@ pub async fn dial(target: &Target, within: Duration) -> Result<Stream, DialError
 /// Opens a stream to `target` by one way in `within` at most. With `prefer`, a server without TLS gives a plain one.
 pub async fn dial_by(target: &Target, way: Way, within: Duration) -> Result<Stream, DialError> {
     let opening = async {
+        #[cfg(test)]
+        if let Some(dialled) = super::played::dial(&target.address).await {
+            return dialled.map(Stream::Played).map_err(DialError::Connect);
+        }
         match &target.address {
             Address::Unix { directory, port } => {
                 let path = directory.join(format!(".s.PGSQL.{port}"));

@@ -9,6 +9,8 @@ mod dsn;
 mod end_point;
 mod identity;
 pub mod password;
+#[cfg(test)]
+pub mod played;
 mod secret;
 mod stream;
 mod tls;

@@ -22,6 +22,7 @@ use crate::pgwire::backend::{Authentication, CancelKey, CommandTag, ServerError,
 use crate::pgwire::digest::{KnownDigest, RowsDigest};
 use crate::pgwire::frames::{Frames, Step};
 use crate::pgwire::frontend;
+use crate::words::time::now;
 
 /// What the server answers to COPY FROM STDIN: the data is not in a capture of logs.
 const COPY_REFUSAL: &str = "COPY data was not captured";
@@ -383,7 +384,7 @@ impl Connection {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Instant>> {
-        let at = Instant::now();
+        let at = now();
         if !self.outbox.is_empty() {
             ready!(self.poll_write(cx))?;
             // What is left leaves while the reply is awaited; an error shows there, too.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::login::Login;
 use crate::net::{Address, Dsn, Secret, Target, TlsSettings};
+use crate::words::time::now;
 
 /// The server behind an endpoint at some moment.
 #[derive(Clone, Debug)]
@@ -85,7 +86,7 @@ impl Endpoint {
     pub fn as_seen_after(&self, lag: Duration) -> Arc<Place> {
         // A push cannot leave the list half changed.
         let left = self.shared.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let unseen = left.iter().find(|(left_at, _)| left_at.elapsed() < lag);
+        let unseen = left.iter().find(|(left_at, _)| now().saturating_duration_since(*left_at) < lag);
         unseen.map_or_else(|| self.current(), |(_, place)| Arc::clone(place))
     }
 
@@ -98,7 +99,7 @@ impl Endpoint {
     pub fn switch(&self, target: Target, server: &str) {
         let mut left = self.shared.left.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.shared.place.send_replace(Arc::new(Place { target, server: server.into() }));
-        left.push((Instant::now(), before));
+        left.push((now(), before));
     }
 
     /// The login for a captured user and database.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::net::Stream;
 use crate::pgwire::frames::BODY_BYTES_MAX;
+use crate::words::time::now;
 
 /// What the first reads take at a time: enough for a login and for short answers, so that a session which never gets more
 /// is small.
@@ -36,7 +37,7 @@ pub(super) struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self { bytes: Vec::new(), start: 0, end: 0, read_at: Instant::now() }
+        Self { bytes: Vec::new(), start: 0, end: 0, read_at: now() }
     }
 }
 
@@ -67,7 +68,7 @@ impl Inbox {
         if number == 0 {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")));
         }
-        self.read_at = Instant::now();
+        self.read_at = now();
         self.end += number;
         if self.end == self.bytes.len() && self.end < INBOX_BYTES {
             self.bytes.resize(INBOX_BYTES, 0);

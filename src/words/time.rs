@@ -5,6 +5,14 @@
 
 use std::time::{Duration, Instant};
 
+/// The moment on the monotonic clock. In tests it is the runtime's, which may stand still while anybody has something to do.
+pub fn now() -> Instant {
+    #[cfg(test)]
+    return tokio::time::Instant::now().into_std();
+    #[cfg(not(test))]
+    Instant::now()
+}
+
 /// The run's clock: microseconds since the run started, on the monotonic clock, so that a step of the wall clock
 /// moves nothing. Cheap to copy; all copies agree.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +23,12 @@ pub struct RunClock {
 impl RunClock {
     /// Starts the clock: `now_us()` is 0 at this moment.
     pub fn start() -> Self {
-        Self { started: Instant::now() }
+        Self { started: now() }
     }
 
     /// Microseconds since the run started.
     pub fn now_us(&self) -> u64 {
-        self.to_us(Instant::now())
+        self.to_us(now())
     }
 
     /// The microsecond of the run at which `instant` lies; 0 for anything before the start.

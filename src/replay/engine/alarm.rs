@@ -1,18 +1,66 @@
 //! An alarm that rings once after a time, as exactly as the system can: on Linux a timerfd (timerfd_create(2)).
 //!
-//! Must not know who waits for it.
+//! That of the runtime goes by the runtime's clock, which a test can let stand still. Must not know who waits for it.
 
 use std::io;
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
-pub(super) use timerfd::Alarm;
-
-#[cfg(not(target_os = "linux"))]
-pub(super) use runtime::Alarm;
-
 /// An alarm set to no time at all would never ring.
 const SHORTEST: Duration = Duration::from_nanos(1);
+
+/// One worker's alarm.
+#[derive(Debug)]
+pub(super) enum Alarm {
+    #[cfg(target_os = "linux")]
+    System(timerfd::Alarm),
+    #[cfg(any(test, not(target_os = "linux")))]
+    Runtime(runtime::Alarm),
+}
+
+impl Alarm {
+    /// The most exact one that there is.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        return timerfd::Alarm::new().map(Self::System);
+        #[cfg(not(target_os = "linux"))]
+        Ok(Self::of_runtime())
+    }
+
+    #[cfg(any(test, not(target_os = "linux")))]
+    pub fn of_runtime() -> Self {
+        Self::Runtime(runtime::Alarm::default())
+    }
+
+    /// Has it ring after this time, and not at the time that was set before.
+    pub fn set(&self, after: Duration) -> io::Result<()> {
+        let after = after.max(SHORTEST);
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::System(alarm) => alarm.set(after),
+            #[cfg(any(test, not(target_os = "linux")))]
+            Self::Runtime(alarm) => {
+                alarm.set(after);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until it rings. Cancel-safe.
+    pub async fn rang(&self) -> io::Result<()> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::System(alarm) => alarm.rang().await,
+            #[cfg(any(test, not(target_os = "linux")))]
+            Self::Runtime(alarm) => {
+                alarm.rang().await;
+                Ok(())
+            }
+        }
+    }
+}
 
 #[cfg(target_os = "linux")]
 mod timerfd {
@@ -39,10 +87,8 @@ mod timerfd {
             Ok(Self(AsyncFd::with_interest(alarm, Interest::READABLE)?))
         }
 
-        /// Has it ring after this time, and not at the time that was set before.
         pub fn set(&self, after: Duration) -> io::Result<()> {
             let once = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let after = after.max(SHORTEST);
             let value = Timespec { tv_sec: after.as_secs() as i64, tv_nsec: i64::from(after.subsec_nanos()) };
             timerfd_settime(
                 self.0.get_ref(),
@@ -52,7 +98,6 @@ mod timerfd {
             Ok(())
         }
 
-        /// Waits until it rings. Cancel-safe.
         pub async fn rang(&self) -> io::Result<()> {
             loop {
                 let mut ready = self.0.readable().await?;
@@ -65,8 +110,8 @@ mod timerfd {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-mod runtime {
+#[cfg(any(test, not(target_os = "linux")))]
+pub(super) mod runtime {
     use std::cell::Cell;
 
     use tokio::sync::Notify;
@@ -82,19 +127,12 @@ mod runtime {
     }
 
     impl Alarm {
-        pub fn new() -> io::Result<Self> {
-            Ok(Self::default())
-        }
-
-        /// Has it ring after this time, and not at the time that was set before.
-        pub fn set(&self, after: Duration) -> io::Result<()> {
-            self.at.set(Some(Instant::now() + after.max(SHORTEST)));
+        pub fn set(&self, after: Duration) {
+            self.at.set(Some(Instant::now() + after));
             self.changed.notify_one();
-            Ok(())
         }
 
-        /// Waits until it rings. Cancel-safe.
-        pub async fn rang(&self) -> io::Result<()> {
+        pub async fn rang(&self) {
             loop {
                 let at = self.at.get();
                 let ringing = async {
@@ -104,10 +142,11 @@ mod runtime {
                     }
                 };
                 tokio::select! {
+                    biased;
                     () = self.changed.notified() => {}
                     () = ringing => {
                         self.at.set(None);
-                        return Ok(());
+                        return;
                     }
                 }
             }

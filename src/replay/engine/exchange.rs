@@ -12,6 +12,7 @@ use super::stop::Stop;
 use crate::net::Target;
 use crate::scenario::resolved::OnDeadline;
 use crate::server::{ConnectError, Connection, ReplySummary, cancel_request};
+use crate::words::time::now;
 
 /// When the run ends, requests that are in flight get this long to be answered.
 pub(super) const DRAIN: Duration = Duration::from_secs(2);
@@ -70,7 +71,7 @@ pub(super) async fn hand_over(
         biased;
         sent = connection.send() => Some(sent),
         // Not even the clock is asked unless the socket is full.
-        () = async { timer.until(Instant::now() + within).await } => None,
+        () = async { timer.until(now() + within).await } => None,
     }
 }
 
@@ -102,7 +103,7 @@ pub(super) async fn await_reply(
             reply = read_reply(connection, &mut copying) => break reply.map_or_else(Answer::Lost, Answer::Reply),
             () = stop.requested(), if !ending => {
                 ending = true;
-                let drained_at = Instant::now() + DRAIN;
+                let drained_at = now() + DRAIN;
                 if drained_at < give_up_at {
                     give_up_at = drained_at;
                     if drained_at < deadline_at {
@@ -112,7 +113,7 @@ pub(super) async fn await_reply(
             }
             () = finished(&mut cancelling), if cancelling.is_some() => cancelling = None,
             () = timer.until(wake_at) => {
-                if cancel_at.is_none() || Instant::now() >= give_up_at {
+                if cancel_at.is_none() || now() >= give_up_at {
                     break Answer::GivenUp(why);
                 }
                 cancel_at = cancels.next();

@@ -35,7 +35,12 @@ impl Timer {
     /// # Errors
     /// The system has no descriptor left.
     pub fn new(clock: RunClock) -> io::Result<Self> {
-        Ok(Self { clock, alarm: Alarm::new()?, waiting: RefCell::default(), alarm_us: Cell::new(None) })
+        Ok(Self::with_alarm(clock, Alarm::new()?))
+    }
+
+    /// A timer that goes by this alarm.
+    pub fn with_alarm(clock: RunClock, alarm: Alarm) -> Self {
+        Self { clock, alarm, waiting: RefCell::default(), alarm_us: Cell::new(None) }
     }
 
     /// Waits until microsecond `at_us` of the run; for ever when there is none. Cancel-safe.
@@ -253,6 +258,23 @@ mod tests {
             waiting.remove(ticket);
         }
         assert!(waiting.queue.len() <= STALE_MAX + 2 && waiting.slots.len() == 1);
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn on_a_clock_that_stands_still_a_wait_ends_within_a_millisecond() {
+        let clock = RunClock::start();
+        let timer = Timer::with_alarm(clock, Alarm::of_runtime());
+        let waits = async {
+            for at_us in [3_000, 2_000, 7_500, 60_000_001] {
+                let asked_us = clock.now_us();
+                timer.until(Some(at_us)).await;
+                assert!((0..1_000).contains(&(clock.now_us() - at_us.max(asked_us))));
+            }
+        };
+        tokio::select! {
+            ended = timer.run() => panic!("{ended:?}"),
+            () = waits => {}
+        }
     }
 
     #[tokio::test]
