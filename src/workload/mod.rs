@@ -2,6 +2,7 @@
 
 mod error;
 mod executed;
+mod forms;
 mod info;
 mod input;
 pub mod listing;

@@ -174,7 +174,7 @@ pub struct Execute {
 }
 
 /// A reference to a `sql` line, or a text of its own where there are too many.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum SqlRef {
     Id(u32),
@@ -194,7 +194,7 @@ pub struct InlineSql {
 }
 
 /// A parameter as it was bound.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Parameter {
     Null,
