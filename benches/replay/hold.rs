@@ -1,31 +1,19 @@
 //! Memory of 5,000 sessions that are mostly idle, of 10,000 tenants, in one process, without TLS and with it.
 //!
-//! No PostgreSQL could hold them cheaply, so a server that only says that it did what it was asked stands in for it, in a
-//! process of its own. Takes nothing, prints what the replay's process held while all sessions were open. Must not know
-//! how fast anything is.
+//! No PostgreSQL could hold them cheaply, so the stand-in does. Takes nothing, prints what the replay's process held while all
+//! sessions were open. Must not know how fast anything is.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::Command;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use pgrehearse::net::Dsn;
-use pgrehearse::pgwire::backend::TransactionStatus;
-use pgrehearse::pgwire::serve::{self, ClientMessage};
-use pgrehearse::replay::{DatabaseNames, Spool, descriptors};
+use pgrehearse::replay::{DatabaseNames, Spool};
 use pgrehearse::scenario::resolved::{Order, Speed};
 use pgrehearse::words::time::RunClock;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::LocalSet;
-use tokio_rustls::TlsAcceptor;
 
 use crate::stage::{self, Recording, Sink};
+use crate::stand_in::StandIn;
 use crate::workload;
 
 const SESSIONS: u32 = 5_000;
@@ -46,12 +34,10 @@ pub fn hold(directory: &Path) {
     let file = directory.join("idle.jsonl.zst");
     workload::idle(&file, SESSIONS, TENANTS, SECONDS);
     for (sslmode, bound_mib) in WAYS {
-        let mut server = itself().arg("--hold-server").stdout(Stdio::piped()).spawn().expect("the bench starts itself");
-        let mut port = String::new();
-        BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut port).expect("a port");
-        let output =
-            itself().args(["--hold", sslmode, port.trim()]).arg(&file).output().expect("the bench starts itself");
-        server.kill().and_then(|()| server.wait()).expect("the stand-in ends");
+        let server = StandIn::start();
+        let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+        command.args(["--hold", sslmode, &server.port.to_string()]).arg(&file);
+        let output = command.output().expect("the bench starts itself");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said = String::from_utf8_lossy(&output.stdout);
         let numbers: Vec<f64> = said.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -62,10 +48,6 @@ pub fn hold(directory: &Path) {
         );
         assert!(held_mib <= bound_mib, "sslmode={sslmode}: {held_mib} MiB");
     }
-}
-
-fn itself() -> Command {
-    Command::new(std::env::current_exe().expect("this program has a path"))
 }
 
 /// The replay's process.
@@ -87,72 +69,4 @@ pub fn child(sslmode: &str, port: u16, workload: &Path) {
     let held_mib = looking.join().expect("a look");
     sink.finish();
     println!("{held_mib} {} {before_mib}", stage::memory_mib("VmHWM:"));
-}
-
-/// The stand-in's process: prints its port and serves until it is killed.
-pub fn server() {
-    descriptors::raise();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        println!("{}", listener.local_addr().expect("an address").port());
-        std::io::stdout().flush().expect("the bench listens");
-        let tls = TlsAcceptor::from(Arc::new(certificate()));
-        loop {
-            let (stream, _) = listener.accept().await.expect("a client");
-            let tls = tls.clone();
-            // Its client sees how a connection ends.
-            tokio::task::spawn_local(async move { greet(stream, &tls).await.unwrap_or_default() });
-        }
-    });
-}
-
-fn certificate() -> ServerConfig {
-    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/net/test_certificates");
-    let certificate = CertificateDer::from_pem_file(keys.join("server.pem")).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_file(keys.join("server.key")).expect("a key");
-    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().expect("versions");
-    builder.with_no_client_auth().with_single_cert(vec![certificate], key).expect("a certificate with its key")
-}
-
-async fn greet(mut stream: TcpStream, tls: &TlsAcceptor) -> std::io::Result<()> {
-    let mut input = BytesMut::with_capacity(256);
-    loop {
-        match serve::read(&mut input, false) {
-            Ok(Some(ClientMessage::Startup { .. })) => return answer(stream, input).await,
-            Ok(Some(ClientMessage::Request { .. })) => {
-                stream.write_all(b"S").await?;
-                let mut stream = tls.accept(stream).await?;
-                while !matches!(serve::read(&mut input, false), Ok(Some(_))) {
-                    if stream.read_buf(&mut input).await? == 0 {
-                        return Ok(());
-                    }
-                }
-                return answer(stream, input).await;
-            }
-            Ok(_) if stream.read_buf(&mut input).await? > 0 => {}
-            _ => return Ok(()),
-        }
-    }
-}
-
-/// Lets the client in and says to each query that it was done.
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut input: BytesMut) -> std::io::Result<()> {
-    let mut output = BytesMut::new();
-    serve::welcome(&mut output, "18.4");
-    loop {
-        stream.write_all(&output).await?;
-        stream.flush().await?;
-        output.clear();
-        if stream.read_buf(&mut input).await? == 0 {
-            return Ok(());
-        }
-        while let Ok(Some(message)) = serve::read(&mut input, true) {
-            if message.query().is_some() {
-                serve::command_complete(&mut output, "SELECT 0");
-                serve::ready_for_query(&mut output, TransactionStatus::Idle);
-            }
-        }
-    }
 }

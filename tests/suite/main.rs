@@ -35,6 +35,7 @@ mod plans;
 mod proxy;
 mod relay;
 mod requests;
+mod retries;
 mod scenarios;
 mod server;
 mod shards;
