@@ -15,7 +15,8 @@ pub enum SampleKind {
     Probe,
     /// A try to connect up to ReadyForQuery, by the replay (with a tenant) or by the probes (without).
     Connect,
-    /// A failed try of a request that its client sent again; the last try is the request's own sample.
+    /// A try of a request that its client sent again, since it failed or its transaction block did; the last try is the
+    /// request's own sample.
     Retried,
 }
 

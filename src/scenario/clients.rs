@@ -118,6 +118,8 @@ written! {
         Skip => "skip",
         /// Sends it, each statement for itself.
         Continue => "continue",
+        /// Runs the block again from its beginning where `retry` names the failure, and else leaves it unsent.
+        Retry => "retry",
     }
 }
 
@@ -139,6 +141,14 @@ impl Clients {
         let broken = section.choice("broken_transaction", BrokenTransaction::NAMES, BrokenTransaction::from_name);
         let reconnect = section.choice("reconnect", Reconnect::NAMES, Reconnect::from_name);
         let connect_timeout = section.duration_at_least("connect_timeout", MILLISECOND);
+        let retry = retry(section.section("retry"));
+        if broken == Some(BrokenTransaction::Retry) && retry.attempts == 1 {
+            section.problem_at(
+                "broken_transaction",
+                "clients.broken_transaction is \"retry\", but clients.retry.attempts allows no second try",
+                "set clients.retry.attempts to 2 or more",
+            );
+        }
         let clients = Self {
             deadline,
             on_deadline: on_deadline.unwrap_or(OnDeadline::Wait),
@@ -150,7 +160,7 @@ impl Clients {
             reconnect: reconnect.unwrap_or(Reconnect::AtOnce),
             endpoint_lag: section.duration("endpoint_lag").unwrap_or(Duration::ZERO),
             broken_transaction: broken.unwrap_or(BrokenTransaction::Skip),
-            retry: retry(section.section("retry")),
+            retry,
         };
         section.finish();
         clients
@@ -287,6 +297,17 @@ mod tests {
             "retry: 5 tries on 55P03 08 connection, back-off 3s to 3s; writes without an acknowledgement are never sent \
              again"
         );
+    }
+
+    #[test]
+    fn a_block_can_be_run_again_where_there_is_a_second_try() {
+        let clients = clients("[clients]\nbroken_transaction = \"retry\"\nretry.attempts = 3\n");
+        assert_eq!(clients.broken_transaction, BrokenTransaction::Retry);
+        assert_eq!(clients.json()["broken_transaction"], "retry");
+        assert!(clients.lines()[1].ends_with("; broken transaction: retry"));
+        let shown = refused("[clients]\nbroken_transaction = \"retry\"\n", &["workload.file=w"]);
+        let problem = "clients.broken_transaction is \"retry\", but clients.retry.attempts allows no second try\n  at a.toml:2:22";
+        assert!(shown.contains(problem), "{shown}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use crate::record::Recorder;
-use crate::replay::spool::{RequestFacts, Spool};
+use crate::replay::spool::Spool;
 use crate::timeline::What;
 use crate::words::ids::Fingerprint;
 
@@ -27,14 +27,14 @@ impl Differences {
         Self { recorder, spool, told: RefCell::default() }
     }
 
-    /// A request's answer was not the captured one.
-    pub fn note(&self, facts: &RequestFacts) {
+    /// The answer of a request was not the captured one; `at` is where it stands in what was captured.
+    pub fn note(&self, fingerprint: Fingerprint, request: u64, at: Option<(u16, u64)>) {
         let mut told = self.told.borrow_mut();
-        if told.len() >= STATEMENTS_MAX || !told.insert(facts.fingerprint) {
+        if told.len() >= STATEMENTS_MAX || !told.insert(fingerprint) {
             return;
         }
-        let file = facts.at.and_then(|(source, _)| self.spool.source(source)).map(str::to_owned);
-        let line = facts.at.map(|(_, line)| line);
-        self.recorder.event(What::AnswerDiffered { fingerprint: facts.fingerprint, request: facts.event, file, line });
+        let file = at.and_then(|(source, _)| self.spool.source(source)).map(str::to_owned);
+        let line = at.map(|(_, line)| line);
+        self.recorder.event(What::AnswerDiffered { fingerprint, request, file, line });
     }
 }

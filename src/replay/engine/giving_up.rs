@@ -32,7 +32,7 @@ impl Context {
 
     /// Whether what follows in its transaction block is left unsent once this request has failed.
     pub(super) fn skips_after(&self, facts: &RequestFacts) -> bool {
-        facts.part.stays_open && self.clients.broken_transaction == BrokenTransaction::Skip
+        facts.part.stays_open && self.clients.broken_transaction != BrokenTransaction::Continue
     }
 
     /// When a request that is not sent is given up: at its due time where it is left out or the rest of a broken
@@ -61,8 +61,10 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
         state.skipping |= why == LeftOut::Write && !next.facts.part.inside && context.skips_after(&next.facts);
         return;
     }
-    if let Some(retrying) = state.retrying.take() {
-        context.book.sample(retrying.tried);
+    state.settle(context);
+    if let Some(tried) = state.take_last_try() {
+        context.book_last(tried);
+        state.skipping = context.skips_after(&next.facts);
         return;
     }
     let skipped = state.skipping && next.facts.part.inside;
@@ -82,6 +84,7 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
 
 /// Passes over a request that is not to be sent; what writes is counted.
 pub(super) fn leave_out(context: &Context, state: &mut State, next: &Next, why: LeftOut) {
+    state.settle(context);
     if why == LeftOut::Write {
         context.book.leave_out();
         // The end of a block ends what is skipped of it, sent or not.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::replay::pace::Turn;
-use crate::replay::spool::{RequestFacts, SessionRequests, SpoolError, SpoolRequest};
+use crate::replay::spool::{RequestFacts, RequestPlace, SessionRequests, SpoolError, SpoolRequest};
 
 use super::schedule::Schedule;
 use crate::scenario::resolved::Pacing;
@@ -31,6 +31,13 @@ pub(super) struct Next {
     pub due_us: u64,
     /// It is passed over when its time comes, and not offered.
     pub left_out: Option<LeftOut>,
+}
+
+/// A request that the head may go back to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bookmark {
+    pub next: Next,
+    place: RequestPlace,
 }
 
 /// Why a request is left out.
@@ -81,6 +88,22 @@ impl Head {
             self.has_come_to_any = true;
             self.answered_t_us = Some(facts.t_us.saturating_add(facts.captured.total_us));
         }
+        Ok(())
+    }
+
+    /// Marks the request that is next; its data must not have been read.
+    pub fn bookmark(&self) -> Option<Bookmark> {
+        self.next.map(|next| Bookmark { next, place: self.requests.place() })
+    }
+
+    /// Goes back to a request of this turn, due when it was.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn go_back(&mut self, Bookmark { next, place }: Bookmark) -> Result<(), SpoolError> {
+        self.requests.go_back(place)?;
+        (self.next, self.kept_sql) = (Some(next), None);
+        self.answered_t_us = Some(next.facts.t_us.saturating_add(next.facts.captured.total_us));
         Ok(())
     }
 

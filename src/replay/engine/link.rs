@@ -18,6 +18,7 @@ use crate::samples::sample::{Outcome, ResultCheck, Sample, SampleKind};
 use crate::server::{ConnectError, Connection, Login, ReplySummary, connect};
 use crate::words::class::SampleClass;
 use crate::words::ids::Fingerprint;
+use crate::words::sqlstate::SqlState;
 use crate::words::time::doubled;
 
 /// A connection that lasted shorter than this is opened again only after a wait, so that a server which ends every
@@ -109,13 +110,25 @@ impl Link {
         self.memory.transaction_ended(false);
     }
 
-    /// Waits until the idle connection is lost, then takes it down; for ever while there is none. Cancel-safe.
-    pub async fn wait_lost(&mut self) {
-        match &mut self.connection {
-            Some(connection) => drop(connection.wait_lost().await),
+    /// Waits until the idle connection is lost, then takes it down, and gives the code that the server gave; for ever while
+    /// there is no connection. Cancel-safe.
+    pub async fn wait_lost(&mut self) -> Option<SqlState> {
+        let error = match &mut self.connection {
+            Some(connection) => connection.wait_lost().await,
             None => std::future::pending().await,
-        }
+        };
         self.take_down();
+        error.sqlstate()
+    }
+
+    /// What a new connection will be told.
+    pub fn memory(&self) -> &SessionMemory {
+        &self.memory
+    }
+
+    /// Has a new connection be told this instead.
+    pub fn remember(&mut self, memory: SessionMemory) {
+        self.memory = memory;
     }
 
     /// Takes note of what an answered request changed in the session; `text` is its SQL where it may have.

@@ -4,6 +4,7 @@
 //! session the same. Bounded. Must not know connections.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::pgwire::backend::TransactionStatus;
 use crate::sql::{self, SessionEffect};
@@ -11,10 +12,10 @@ use crate::sql::{self, SessionEffect};
 /// Settings, channels and SQL-level prepared statements that are remembered for one session.
 const REMEMBERED_MAX: usize = 256;
 
-/// What is restored, in the order in which it was set last.
-#[derive(Debug, Default)]
+/// What is restored, in the order in which it was set last. Cheap to clone, until one of the two changes.
+#[derive(Clone, Debug, Default)]
 pub(super) struct SessionMemory {
-    remembered: Vec<(Key, Box<str>)>,
+    remembered: Rc<Vec<(Key, Box<str>)>>,
     /// Effects of the open transaction: they are real once it commits.
     pending: Vec<(SessionEffect, Box<str>)>,
 }
@@ -40,7 +41,7 @@ impl SessionMemory {
         };
         // What is prepared may depend on what is set, such as search_path.
         let remembered = settings.iter().map(set).chain(prepared.iter().map(prepare)).take(REMEMBERED_MAX).collect();
-        Self { remembered, pending: Vec::new() }
+        Self { remembered: Rc::new(remembered), pending: Vec::new() }
     }
 
     /// The statements that make a fresh session what this one was.
@@ -97,19 +98,21 @@ impl SessionMemory {
             SessionEffect::ResetAll => self.forget(|key| matches!(key, Key::Setting(_))),
             SessionEffect::UnlistenAll => self.forget(|key| matches!(key, Key::Channel(_))),
             SessionEffect::DeallocateAll => self.forget(|key| matches!(key, Key::Prepared(_))),
-            SessionEffect::DiscardAll => self.remembered.clear(),
+            SessionEffect::DiscardAll => self.remembered = Rc::default(),
         }
     }
 
     fn remember(&mut self, key: Key, statement: &str) {
         self.forget(|known| *known == key);
         if self.remembered.len() < REMEMBERED_MAX {
-            self.remembered.push((key, statement.into()));
+            Rc::make_mut(&mut self.remembered).push((key, statement.into()));
         }
     }
 
     fn forget(&mut self, gone: impl Fn(&Key) -> bool) {
-        self.remembered.retain(|(key, _)| !gone(key));
+        if self.remembered.iter().any(|(key, _)| gone(key)) {
+            Rc::make_mut(&mut self.remembered).retain(|(key, _)| !gone(key));
+        }
     }
 }
 

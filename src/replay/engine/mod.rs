@@ -15,6 +15,7 @@
 //! copying      a request that brings COPY data
 //! giving_up    requests that are not sent: expired, or skipped with their transaction
 //! retry        requests that are sent again, and when
+//! block        transaction blocks that break: their rest is left, or they are run again
 //! chance       what is left to chance, the same in every run
 //! outcome      what an answer is worth
 //! differences  where statements first answered otherwise
@@ -31,6 +32,7 @@
 
 mod alarm;
 mod behind;
+mod block;
 mod book;
 mod chance;
 mod copying;

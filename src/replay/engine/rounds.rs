@@ -72,7 +72,8 @@ impl SessionTask {
         // What stood for the round before tells that it is over.
         self.order = place_of(&self.context, &self.spool, session, turn);
         self.closes_us = closes_us(&self.context, &self.spool, session, turn);
-        (self.state.skipping, self.state.retrying) = (false, None);
+        self.state.end_tries(&self.context);
+        self.state.skipping = false;
         self.advance()
     }
 

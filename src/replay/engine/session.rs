@@ -8,21 +8,21 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::behind::BusyStretches;
+use super::block::Block;
 use super::copying::Copying;
 use super::exchange::{Answer, GivenUp, Patience, await_reply, hand_over};
 use super::far::FarTimer;
 use super::giving_up::{RUN_ENDED, give_up, leave_out, unsent};
-use super::head::{Head, LeftOut, Next};
+use super::head::{Head, Next};
 use super::link::{About, Link};
 use super::order::OrderPlace;
 use super::outcome;
-use super::retry::Retrying;
+use super::retry::{Retrying, Tried};
 use super::stop::Stop;
 use super::worker::Context;
 use crate::pgwire::backend::TransactionStatus;
 use crate::replay::spool::{RequestFacts, Spool, SpoolError};
 use crate::samples::sample::{Outcome, Sample, SampleKind};
-use crate::scenario::resolved::BrokenTransaction;
 use crate::server::{ConnectError, ReplySummary};
 
 /// A session and copy being replayed.
@@ -52,8 +52,10 @@ pub(super) struct State {
     pub free_us: u64,
     /// The rest of the current transaction block is not sent.
     pub skipping: bool,
-    /// The last try of the request that is next, which its client repeats.
+    /// The last tries of requests that their client repeats, from the one that is next on.
     pub retrying: Option<Retrying>,
+    /// The transaction block that the session is in, where its client may run it again.
+    pub block: Option<Box<Block>>,
     busy: BusyStretches,
     /// For the deadline of the request in flight.
     timer: FarTimer,
@@ -80,10 +82,17 @@ impl SessionTask {
     /// # Errors
     /// The spool cannot be read; what was due before is booked.
     pub async fn run(mut self, stop: &mut Stop) -> Result<(), SpoolError> {
+        let ended = self.go_through(stop).await;
+        self.state.end_tries(&self.context);
+        self.link.close().await;
+        ended
+    }
+
+    async fn go_through(&mut self, stop: &mut Stop) -> Result<(), SpoolError> {
         self.advance()?;
         loop {
             let woken = match self.link.is_up() {
-                true => self.wait_until_due(stop).await,
+                true => self.wait_until_due(stop).await?,
                 false if self.is_at_rest() => self.wait_until_wanted(stop).await?,
                 false => self.wait_until_up(stop).await?,
             };
@@ -91,35 +100,30 @@ impl SessionTask {
                 (Woken::Due, Some(next)) => self.take_up(next, stop).await?,
                 (Woken::Due | Woken::Again, _) => {}
                 (Woken::Closed, _) if self.start_over().await? => {}
-                (Woken::Closed, _) => break,
-                (Woken::Stopped, _) => {
-                    self.give_up_what_is_due()?;
-                    break;
-                }
+                (Woken::Closed, _) => return Ok(()),
+                (Woken::Stopped, _) => return self.give_up_what_is_due(),
             }
         }
-        self.link.close().await;
-        Ok(())
     }
 
     /// Connected: waits for the next request, or for the session's end when there is none.
-    async fn wait_until_due(&mut self, stop: &mut Stop) -> Woken {
+    async fn wait_until_due(&mut self, stop: &mut Stop) -> Result<Woken, SpoolError> {
         let context = Rc::clone(&self.context);
         let schedule = &context.schedule;
         (self.state.was_connected, self.state.wants_connection) = (true, false);
         let next = self.head.next();
         let at_us = next.map_or(self.closes_us, |next| self.state.may_send_us(&next));
         if !stop.is_requested() && next.is_some() && at_us <= schedule.now_us() {
-            return Woken::Due;
+            return Ok(Woken::Due);
         }
         tokio::select! {
             biased;
-            () = stop.requested() => Woken::Stopped,
-            () = self.link.wait_lost() => {
-                self.skip_rest_of_block();
-                Woken::Again
+            () = stop.requested() => Ok(Woken::Stopped),
+            sqlstate = self.link.wait_lost() => {
+                self.break_block(sqlstate)?;
+                Ok(Woken::Again)
             }
-            () = self.context.timer.until(Some(at_us)) => if next.is_some() { Woken::Due } else { Woken::Closed },
+            () = self.context.timer.until(Some(at_us)) => Ok(if next.is_some() { Woken::Due } else { Woken::Closed }),
         }
     }
 
@@ -145,7 +149,7 @@ impl SessionTask {
                     let Some(next) = head.next() else { return Ok(Woken::Closed) };
                     give_up(context, *about, state, &next);
                     head.advance(&context.schedule, state.free_us)?;
-                    tell(order.as_ref(), head);
+                    tell(order.as_ref(), head, state);
                     tenant.set(head.tenant());
                 }
             }
@@ -176,6 +180,7 @@ impl SessionTask {
     async fn send(&mut self, next: Next, stop: &mut Stop) -> Result<bool, SpoolError> {
         let mut facts = next.facts;
         let context = Rc::clone(&self.context);
+        self.follow_block(&next);
         let Some(order_wait_us) = self.wait_in_order(facts.event, stop).await? else { return Ok(false) };
         let patience = Patience { cancel_after: self.head.cancelled_after(), ..context.patience(&facts) };
         let mut sample = Sample { order_wait_us, ..self.ready(&next, &patience) };
@@ -184,7 +189,7 @@ impl SessionTask {
         };
         let id_marks = request.id_marks();
         if let Some(marks) = &id_marks {
-            let is_first = self.state.retrying.is_none();
+            let is_first = self.state.last_try().is_none();
             request = context.ids.put_in(self.head.turn(), request, marks, is_first, &mut self.patched);
         }
         let mut bytes = Vec::new();
@@ -202,8 +207,8 @@ impl SessionTask {
                 self.offer();
                 sample.message = Some(error.to_string().into());
                 self.book(&facts, sample, Outcome::Failed, context.schedule.now_us(), false);
-                self.after_failure(&facts).await;
-                return Ok(true);
+                self.after_failure(&facts).await?;
+                return Ok(!self.state.is_between_tries());
             }
         }
         let data = self.head.copy_data();
@@ -222,34 +227,35 @@ impl SessionTask {
                 }
                 answer
             }
-            Some(Err(_)) => {
+            Some(Err(error)) => {
                 self.link.take_down();
-                self.skip_rest_of_block();
+                self.break_block(error.sqlstate())?;
                 return Ok(false);
             }
             None => Answer::GivenUp(GivenUp::TooLong),
         };
         self.offer();
         match answer {
-            Answer::Reply(reply) => self.answered(&facts, sample, &reply, patience.deadline.as_micros() as u64).await,
-            Answer::Lost(error) => self.lost(&facts, sample, &error),
-            Answer::GivenUp(why) => self.given_up(&facts, sample, why),
+            Answer::Reply(reply) => self.answered(&facts, sample, &reply, patience.deadline.as_micros() as u64).await?,
+            Answer::Lost(error) => self.lost(&facts, sample, &error)?,
+            Answer::GivenUp(why) => self.given_up(&facts, sample, why)?,
         }
-        Ok(self.state.retrying.is_none())
+        Ok(!self.state.is_between_tries())
     }
 
     /// Waits for what `order` puts before a request, and gives the microseconds; none when it cannot be sent any more.
     async fn wait_in_order(&mut self, event: u64, stop: &mut Stop) -> Result<Option<u64>, SpoolError> {
         let waited_us = match &mut self.order {
-            Some(order) => tokio::select! {
+            // Another try does not wait again.
+            Some(order) if self.state.last_try().is_none() => tokio::select! {
                 biased;
                 waited = order.wait(event, &self.context, stop) => waited?,
-                () = self.link.wait_lost() => {
-                    self.skip_rest_of_block();
+                sqlstate = self.link.wait_lost() => {
+                    self.break_block(sqlstate)?;
                     return Ok(None);
                 }
             },
-            None => 0,
+            _ => 0,
         };
         Ok((!stop.is_requested()).then_some(waited_us))
     }
@@ -264,20 +270,31 @@ impl SessionTask {
             due_us = ready_us;
         }
         let mut attempt = 1;
-        if let Some(Retrying { tried, not_before_us }) = &self.state.retrying {
-            (due_us, ready_us, attempt) = (tried.due_us, ready_us.max(*not_before_us), tried.attempt + 1);
+        let mut other_tenant_wait_us = 0;
+        if let Some(tried) = self.state.last_try() {
+            // In a block that is run again the client may think before a request as it did before.
+            ready_us = ready_us.max(self.state.may_send_us(next));
+            (due_us, attempt, other_tenant_wait_us) = (tried.due_us, tried.attempt + 1, tried.other_tenant_wait_us);
         }
+        let busy = &mut self.state.busy;
+        other_tenant_wait_us = other_tenant_wait_us.max(busy.wait_us(next.facts.tenant, due_us, ready_us));
         Sample {
             due_us,
             ready_us: Some(ready_us),
             attempt,
-            other_tenant_wait_us: self.state.busy.wait_us(next.facts.tenant, due_us, ready_us),
+            other_tenant_wait_us,
             deadline_us: patience.deadline.as_micros() as u64,
             ..unsent(self.about, next)
         }
     }
 
-    async fn answered(&mut self, facts: &RequestFacts, mut sample: Sample, reply: &ReplySummary, deadline_us: u64) {
+    async fn answered(
+        &mut self,
+        facts: &RequestFacts,
+        mut sample: Sample,
+        reply: &ReplySummary,
+        deadline_us: u64,
+    ) -> Result<(), SpoolError> {
         let context = Rc::clone(&self.context);
         let schedule = &context.schedule;
         let done_us = schedule.us_of(reply.done_at);
@@ -296,23 +313,28 @@ impl SessionTask {
         self.link.note(reply, self.head.session_sql());
         self.book(facts, sample, outcome, done_us, false);
         if outcome == Outcome::Failed || is_refused {
-            self.after_failure(facts).await;
-        } else if !facts.part.stays_open && reply.status != TransactionStatus::Idle {
-            // The capture left its block here, so nothing of this session would ever end ours.
-            self.link.roll_back().await;
-            self.state.free_us = schedule.now_us();
+            return self.after_failure(facts).await;
         }
+        if !facts.part.stays_open {
+            self.state.settle(&context);
+            if reply.status != TransactionStatus::Idle {
+                // The capture left its block here, so nothing of this session would ever end ours.
+                self.link.roll_back().await;
+                self.state.free_us = schedule.now_us();
+            }
+        }
+        Ok(())
     }
 
-    fn lost(&mut self, facts: &RequestFacts, mut sample: Sample, error: &ConnectError) {
+    fn lost(&mut self, facts: &RequestFacts, mut sample: Sample, error: &ConnectError) -> Result<(), SpoolError> {
         sample.sqlstate = error.sqlstate();
         sample.message = Some(error.message());
         let outcome = outcome::without_answer(facts.class);
         self.book(facts, sample, outcome, self.context.schedule.now_us(), true);
-        self.break_off(facts);
+        self.break_off(facts)
     }
 
-    fn given_up(&mut self, facts: &RequestFacts, mut sample: Sample, why: GivenUp) {
+    fn given_up(&mut self, facts: &RequestFacts, mut sample: Sample, why: GivenUp) -> Result<(), SpoolError> {
         let now_us = self.context.schedule.now_us();
         let outcome = match why {
             GivenUp::TooLong => {
@@ -327,65 +349,39 @@ impl SessionTask {
             }
         };
         self.book(facts, sample, outcome, now_us, false);
-        self.break_off(facts);
+        self.break_off(facts)
     }
 
     /// A try has begun: its request is owed a sample from the first on, and the try before it was not the last.
     fn offer(&mut self) {
-        match self.state.retrying.take() {
+        match self.state.take_last_try() {
             None => self.context.book.offer(),
-            Some(Retrying { tried, .. }) => self.context.book.sample(Sample { kind: SampleKind::Retried, ..tried }),
+            Some(tried) => self.context.book.sample(Sample { kind: SampleKind::Retried, ..tried.sample }),
         }
     }
 
-    /// Books a try that is over, unless its client tries again: then it is kept until the next one has begun.
+    /// Books a try that is over, unless its client tries again, alone or with its block: then it is kept until the next one
+    /// has begun.
     fn book(&mut self, facts: &RequestFacts, sample: Sample, outcome: Outcome, done_us: u64, is_lost: bool) {
         let started_us = sample.sent_us.unwrap_or(done_us);
         self.state.busy.push(sample.tenant, started_us, done_us);
         self.state.free_us = done_us;
-        let sample = Sample { outcome, done_us, ..sample };
-        let retries = self.head.is_repeatable().then(|| self.context.retries(facts, &sample, is_lost));
-        match retries.flatten() {
-            Some(retrying) => self.state.retrying = Some(retrying),
-            None => {
-                if sample.result.differs() {
-                    self.context.differences.note(facts);
-                }
-                self.context.book.sample(sample);
-            }
+        let tried = Tried { sample: Sample { outcome, done_us, ..sample }, at: facts.at };
+        if let Some(block) = &mut self.state.block {
+            return block.hold(&self.context.clients.retry, facts, tried, is_lost);
         }
-    }
-
-    /// The connection is of no use after this request.
-    fn break_off(&mut self, facts: &RequestFacts) {
-        self.link.take_down();
-        self.state.skipping = self.context.skips_after(facts);
-    }
-
-    /// A request failed that did not fail in the capture: its client rolls back and leaves the rest of the block.
-    async fn after_failure(&mut self, facts: &RequestFacts) {
-        let failed_in_capture = facts.captured.sqlstate.is_some();
-        if facts.part.stays_open && failed_in_capture {
-            return;
+        let retries_at_us =
+            self.head.is_repeatable().then(|| self.context.retries_at_us(facts, &tried.sample, is_lost)).flatten();
+        match retries_at_us {
+            Some(at_us) => self.state.try_again(vec![tried], at_us),
+            None => self.context.book_last(tried),
         }
-        self.state.skipping = self.context.skips_after(facts);
-        if self.link.in_transaction() {
-            self.link.roll_back().await;
-            self.state.free_us = self.context.schedule.now_us();
-        }
-    }
-
-    /// The connection went while the session was idle; a block that was open is broken.
-    fn skip_rest_of_block(&mut self) {
-        let skips = self.context.clients.broken_transaction == BrokenTransaction::Skip;
-        let is_inside = |next: Next| next.facts.part.inside && next.left_out != Some(LeftOut::Copy);
-        self.state.skipping |= skips && self.head.next().is_some_and(is_inside);
     }
 
     /// Goes to the next request; the one before is over, and the others may know.
     pub fn advance(&mut self) -> Result<(), SpoolError> {
         self.head.advance(&self.context.schedule, self.state.free_us)?;
-        tell(self.order.as_ref(), &self.head);
+        tell(self.order.as_ref(), &self.head, &self.state);
         Ok(())
     }
 
@@ -394,8 +390,9 @@ impl SessionTask {
         let context = Rc::clone(&self.context);
         let schedule = &context.schedule;
         let now_us = schedule.now_us();
-        if let Some(Retrying { tried, .. }) = self.state.retrying.take() {
-            self.context.book.sample(tried);
+        self.state.settle(&context);
+        while let Some(tried) = self.state.take_last_try() {
+            context.book_last(tried);
             self.head.advance(schedule, self.state.free_us)?;
         }
         if schedule.pace().is_closed_loop() {
@@ -419,9 +416,9 @@ impl SessionTask {
     }
 }
 
-/// Tells the sessions that wait for this one how far it is.
-fn tell(order: Option<&OrderPlace>, head: &Head) {
-    if let Some(order) = order {
+/// Tells the sessions that wait for this one how far it is, which they know where requests are tried again.
+fn tell(order: Option<&OrderPlace>, head: &Head, state: &State) {
+    if let Some(order) = order.filter(|_| state.retrying.is_none()) {
         order.reached(head.next().map(|next| next.facts.event));
     }
 }

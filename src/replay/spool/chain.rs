@@ -89,10 +89,20 @@ impl ChainWriter {
     }
 }
 
+/// Where a record of a chain begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Offset of the block, and the record's place in it.
+    block: u64,
+    at: usize,
+}
+
 /// The reading end of one chain: one block in memory, and a record where it spans blocks.
 #[derive(Debug)]
 pub(super) struct ChainReader {
     file: Arc<File>,
+    /// The block in memory, and the one after it.
+    this_block: u64,
     next_block: u64,
     /// The block as read, head included; payload between `at` and `end`.
     block: Vec<u8>,
@@ -102,12 +112,24 @@ pub(super) struct ChainReader {
     spanning: Vec<u8>,
     /// Where in the block the current record lies; none when it spans blocks.
     record: Option<Range<usize>>,
+    /// Where it begins.
+    place: Place,
 }
 
 impl ChainReader {
     /// Reads the chain whose first block lies at `first_block`; 0 is the empty chain.
     pub fn new(file: Arc<File>, first_block: u64) -> Self {
-        Self { file, next_block: first_block, block: Vec::new(), at: 0, end: 0, spanning: Vec::new(), record: None }
+        Self {
+            file,
+            this_block: 0,
+            next_block: first_block,
+            block: Vec::new(),
+            at: 0,
+            end: 0,
+            spanning: Vec::new(),
+            record: None,
+            place: Place::default(),
+        }
     }
 
     /// Goes to the next record; false at the chain's end.
@@ -120,6 +142,7 @@ impl ChainReader {
         if self.at == self.end && !self.load_block()? {
             return Ok(false);
         }
+        self.place = Place { block: self.this_block, at: self.at };
         let mut length = [0_u8; 4];
         self.copy_out(&mut length)?;
         let length = u32::from_le_bytes(length) as usize;
@@ -137,6 +160,26 @@ impl ChainReader {
             self.at += part;
         }
         Ok(true)
+    }
+
+    /// Where the record begins that [`Self::advance`] went to last.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Goes back, so that the next record is the one that begins there.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged (`InvalidData`).
+    pub fn go_back(&mut self, place: Place) -> io::Result<()> {
+        if place.block != self.this_block {
+            self.next_block = place.block;
+            if !self.load_block()? {
+                return Err(damaged("a record is where there is no block"));
+            }
+        }
+        self.at = place.at;
+        Ok(())
     }
 
     /// The record that [`Self::advance`] went to.
@@ -180,7 +223,8 @@ impl ChainReader {
         if length == 0 || HEAD_BYTES + length > filled || (next != 0 && next <= self.next_block) {
             return Err(damaged("a block is not one"));
         }
-        (self.next_block, self.at, self.end) = (next, HEAD_BYTES, HEAD_BYTES + length);
+        (self.this_block, self.next_block) = (self.next_block, next);
+        (self.at, self.end) = (HEAD_BYTES, HEAD_BYTES + length);
         if next == 0 {
             // A session with few requests is to be small.
             self.block.truncate(self.end);
@@ -230,6 +274,31 @@ mod tests {
             for (first, wanted) in firsts.into_iter().zip(wanted) {
                 prop_assert_eq!(read(&file, first), wanted);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn from_any_record_on_a_chain_is_read_again(
+            lengths in prop::collection::vec(0..9_000_usize, 1..20),
+            (from, read_on) in (any::<prop::sample::Index>(), 0..20_usize),
+        ) {
+            let mut blocks = blocks();
+            let mut writer = ChainWriter::default();
+            let records: Vec<_> = lengths.iter().enumerate().map(|(number, length)| vec![number as u8; *length]).collect();
+            records.iter().for_each(|record| writer.push(record, &mut blocks).unwrap());
+            let first = writer.finish(&mut blocks).unwrap();
+            let mut reader = ChainReader::new(Arc::new(blocks.into_file()), first);
+            let from = from.index(records.len());
+            (0..=from).for_each(|_| assert!(reader.advance().unwrap()));
+            let place = reader.place();
+            for _ in 0..read_on {
+                reader.advance().unwrap();
+            }
+            reader.go_back(place).unwrap();
+            let again: Vec<_> =
+                std::iter::from_fn(|| reader.advance().unwrap().then(|| reader.record().to_vec())).collect();
+            prop_assert_eq!(&again[..], &records[from..]);
         }
     }
 

@@ -43,6 +43,6 @@ pub use messages::{Message, MessageSequence};
 pub use order::Wait;
 pub use patching::patched;
 pub use request::{Body, Captured, Execution, RequestFacts, SpoolRequest, TransactionPart};
-pub use session_requests::{CopyPart, SessionRequests};
+pub use session_requests::{CopyPart, RequestPlace, SessionRequests};
 pub use store::{DatabaseNames, Spool, SpoolError};
 pub use waits::SessionWaits;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::bytes::Take;
-use super::chain::ChainReader;
+use super::chain::{ChainReader, Place};
 use super::entries::{Entry, Mark};
 use super::request::{RequestFacts, SpoolRequest};
 use super::store::SpoolError;
@@ -22,6 +22,10 @@ pub struct SessionRequests {
     /// Data of the request was not read yet.
     has_data: bool,
 }
+
+/// Where a request stands among those of its session.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestPlace(Place);
 
 /// A part of the data that a request brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,20 @@ impl SessionRequests {
             }
         }
         Ok(None)
+    }
+
+    /// Where the request stands that [`Self::advance`] went to, before its data is read.
+    pub fn place(&self) -> RequestPlace {
+        RequestPlace(self.chain.place())
+    }
+
+    /// Goes back to the request that stands there, and gives its facts.
+    ///
+    /// # Errors
+    /// The spool is damaged or its disk cannot be read.
+    pub fn go_back(&mut self, place: RequestPlace) -> Result<Option<RequestFacts>, SpoolError> {
+        self.chain.go_back(place.0).map_err(|_| SpoolError::Damaged)?;
+        self.advance()
     }
 
     /// The request that [`Self::advance`] went to, with its texts; none once its data was read.
@@ -163,6 +181,19 @@ mod tests {
         let mut requests = spool.requests(&spool.sessions()[0]);
         let times: Vec<_> = std::iter::from_fn(|| requests.advance().unwrap()).map(|facts| facts.t_us).collect();
         assert_eq!(times, [10, 20, 30, 40]);
+    }
+
+    #[test]
+    fn a_request_is_come_back_to_with_its_data() {
+        let spool = spool();
+        let mut requests = spool.requests(&spool.sessions()[0]);
+        requests.advance().unwrap();
+        let place = requests.place();
+        while requests.advance().unwrap().is_some() {}
+        assert_eq!(requests.go_back(place).unwrap().unwrap().t_us, 10);
+        assert_eq!(requests.current().unwrap().body.session_sql(), b"COPY t FROM STDIN");
+        assert_eq!(requests.next_copy_part().unwrap(), Some(CopyPart::Data(b"1\n")));
+        assert_eq!(requests.advance().unwrap().unwrap().t_us, 20);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The replay against a stand-in of a server that does what a test tells it, and against real servers.
 
+mod blocks;
 mod cancels;
 mod coming_back;
 mod copies;

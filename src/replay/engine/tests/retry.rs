@@ -10,23 +10,23 @@ use crate::samples::sample::{Sample, SampleKind};
 use crate::scenario::resolved::{BrokenTransaction, Clients, Retry, RetryOn, Speed};
 
 /// Clients that try `attempts` times after these failures.
-fn trying(attempts: u16, on: &[&str]) -> Clients {
+pub(super) fn trying(attempts: u16, on: &[&str]) -> Clients {
     let on = on.iter().map(|text| RetryOn::from_text(text).unwrap()).collect();
     let wait = Duration::from_millis(2);
     Clients { retry: Retry { attempts, on, backoff: wait, backoff_max: wait, indeterminate: false }, ..CLIENTS }
 }
 
-fn retried(replayed: &Replayed) -> Vec<&Sample> {
+pub(super) fn retried(replayed: &Replayed) -> Vec<&Sample> {
     replayed.samples.iter().filter(|sample| sample.kind == SampleKind::Retried).collect()
 }
 
 /// How often the server has heard a text, over all connections.
-fn heard(server: &StandIn, sql: &str) -> usize {
+pub(super) fn heard(server: &StandIn, sql: &str) -> usize {
     (1..10).map(|connection| server.heard(connection).iter().filter(|text| *text == sql).count()).sum()
 }
 
 /// Answers the n-th query of a text by `deeds`, and everything else.
-fn failing(sql: &'static str, deeds: &'static [Deed]) -> StandIn {
+pub(super) fn failing(sql: &'static str, deeds: &'static [Deed]) -> StandIn {
     let times = std::sync::atomic::AtomicUsize::new(0);
     StandIn::new(move |_, asked| {
         if asked != sql {
@@ -37,7 +37,7 @@ fn failing(sql: &'static str, deeds: &'static [Deed]) -> StandIn {
     })
 }
 
-const UPDATE: &str = "UPDATE t SET a = 1";
+pub(super) const UPDATE: &str = "UPDATE t SET a = 1";
 
 #[tokio::test]
 async fn a_request_that_may_work_later_is_sent_again_and_booked_once() {

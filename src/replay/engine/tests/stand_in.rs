@@ -34,6 +34,8 @@ pub(super) enum Deed {
     AskForData,
     /// Says that it is shutting down and closes the connection.
     ShutDown,
+    /// Answers, and then does so.
+    AnswerAndShutDown,
 }
 
 type Script = Arc<dyn Fn(usize, &str) -> Deed + Send + Sync>;
@@ -184,7 +186,10 @@ impl Session {
                 // The client's side of the socket stays full.
                 return std::future::pending().await;
             }
-            Deed::ShutDown => {
+            deed @ (Deed::ShutDown | Deed::AnswerAndShutDown) => {
+                if matches!(deed, Deed::AnswerAndShutDown) {
+                    self.succeed(sql, &mut out);
+                }
                 serve::error_response(
                     &mut out,
                     "FATAL",
