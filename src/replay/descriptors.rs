@@ -21,11 +21,19 @@ pub struct TooFewDescriptors {
     pub allowed: u64,
 }
 
+/// macOS refuses a higher soft limit than this, however high the hard one is (setrlimit(2), `OPEN_MAX`).
+const MACOS_MAX: u64 = 10_240;
+
 /// Lets this process have as many descriptors as the system allows it; gives their number, none without a limit.
 pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: allowed(limit.maximum), maximum: limit.maximum });
     getrlimit(Resource::Nofile).current
+}
+
+/// The highest soft limit under this hard one.
+fn allowed(hard: Option<u64>) -> Option<u64> {
+    if cfg!(target_os = "macos") { Some(hard.map_or(MACOS_MAX, |hard| hard.min(MACOS_MAX))) } else { hard }
 }
 
 /// Whether so many connections fit into the descriptors that are allowed.
@@ -55,6 +63,6 @@ mod tests {
 
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {
-        assert_eq!(raise(), getrlimit(Resource::Nofile).maximum);
+        assert_eq!(raise(), allowed(getrlimit(Resource::Nofile).maximum));
     }
 }

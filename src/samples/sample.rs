@@ -35,7 +35,8 @@ pub enum Outcome {
     Indeterminate,
     /// Failed in time with the SQLSTATE that it had in the capture.
     ExpectedError,
-    /// Never sent: the rest of a broken transaction.
+    /// Never sent: the rest of a broken transaction. Or cut short by the end of the run, sent or not: neither an answer nor a
+    /// missed deadline, so that it says nothing about the server.
     Skipped,
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::authenticate;
 use super::connection::Connection;
@@ -106,15 +106,18 @@ pub async fn connect(target: &Target, login: &Login, within: Duration) -> Result
     tokio::time::timeout(within, opening).await.unwrap_or(Err(ConnectError::TimedOut { within }))
 }
 
-/// Asks the server to cancel what the session with this key is doing. It answers nothing: the outcome shows in the
-/// session itself.
+/// Asks the server to cancel what the session with this key is doing, and waits until it has done so. It answers nothing but
+/// closes the connection, as libpq's PQcancel waits for: the outcome shows in the session itself.
 pub async fn cancel_request(target: &Target, key: &CancelKey, within: Duration) -> Result<(), ConnectError> {
     let asking = async {
         let mut stream = net::dial(target, within).await?;
         let mut out = BytesMut::new();
         frontend::cancel_request(&mut out, key.process_id, &key.secret).map_err(ConnectError::protocol)?;
         stream.write_all(&out).await.map_err(|error| ConnectError::lost(&error))?;
-        stream.shutdown().await.map_err(|error| ConnectError::lost(&error))
+        stream.flush().await.map_err(|error| ConnectError::lost(&error))?;
+        // A connection that breaks is closed, too.
+        while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+        Ok(())
     };
     tokio::time::timeout(within, asking).await.unwrap_or(Err(ConnectError::TimedOut { within }))
 }

@@ -29,7 +29,7 @@ pub use control::{TransactionControl, transaction_control};
 pub use effect::{SessionEffect, search_path_schemas, session_effect};
 pub use fold::{fingerprint, fold};
 pub use lex::{Token, TokenKind, Tokens, tokens};
-pub use literal::first_element;
+pub use literal::{first_element, string_value};
 pub use named_values::{NamedValue, ValuePlace, named_values, written_table};
 pub use operand::{Operand, OperandValue};
 pub use prepared::{PreparedCall, prepared_body, prepared_call};

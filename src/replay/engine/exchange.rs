@@ -30,6 +30,11 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// Whether a cancel request may go out, for which the session waits even when it has its answer.
+    pub fn may_cancel(&self) -> bool {
+        self.cancel_after.is_some() || self.on_deadline == OnDeadline::Cancel
+    }
+
     /// When cancel requests are due: the captured one, and one at the deadline where that is asked for.
     fn cancels(&self, sent_at: Instant) -> impl Iterator<Item = Instant> + use<> {
         let captured = self.cancel_after;
@@ -121,9 +126,12 @@ pub(super) async fn await_reply(
             }
         }
     };
-    // A cancel request that is still on its way must not meet the session's next statement.
-    if matches!(answer, Answer::Reply(_)) {
-        finished(&mut cancelling).await;
+    // A cancel request that is still on its way must not meet the session's next statement, if there is to be one.
+    if matches!(answer, Answer::Reply(_)) && cancelling.is_some() {
+        tokio::select! {
+            () = finished(&mut cancelling) => {}
+            () = stop.requested() => {}
+        }
     }
     answer
 }

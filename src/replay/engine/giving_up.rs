@@ -17,6 +17,19 @@ use crate::scenario::resolved::BrokenTransaction;
 /// The message of requests that the end of the run cut short.
 pub(super) const RUN_ENDED: &str = "the run ended";
 
+/// Requests that a session gives up in one go: then the other sessions of its thread go on first.
+const GIVEN_UP_AT_ONCE_MAX: u32 = 64;
+
+impl State {
+    /// A request was given up or left out. A session with a long queue of them must not keep the others waiting.
+    pub async fn let_others_go_on(&mut self) {
+        self.given_up_at_once = (self.given_up_at_once + 1) % GIVEN_UP_AT_ONCE_MAX;
+        if self.given_up_at_once == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 impl Context {
     /// How long the client of this request waits.
     pub(super) fn patience(&self, facts: &RequestFacts) -> Patience {

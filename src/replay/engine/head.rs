@@ -84,8 +84,11 @@ impl Head {
         });
         let not_before_us = if pace.is_closed_loop() { free_us } else { 0 };
         self.next = next.filter(|next| next.due_us.max(not_before_us) < schedule.ends_us());
+        if let Some(Next { left_out, .. }) = self.next {
+            // In open arrivals a write that is left out takes its time, too.
+            self.has_come_to_any |= left_out.is_none() || (left_out == Some(LeftOut::Write) && !pace.is_closed_loop());
+        }
         if let Some(Next { facts, left_out: None, .. }) = self.next {
-            self.has_come_to_any = true;
             self.answered_t_us = Some(facts.t_us.saturating_add(facts.captured.total_us));
         }
         Ok(())

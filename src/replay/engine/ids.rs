@@ -36,7 +36,7 @@ pub(super) struct Ids {
 type Slots = FxHashMap<(u16, u64), (u64, u32, IdValue)>;
 
 /// What became of the ids that clients sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct IdCounts {
     pub mapped: u64,
     pub unfilled: u64,
@@ -71,16 +71,15 @@ impl Ids {
         }
     }
 
-    /// The request with the ids that the server gave in the replay, written into `scratch`; a value that is not there is sent
-    /// as captured. `is_first` says that no earlier try of the request was counted.
+    /// The request with the ids that the server gave in the replay, written into `scratch`, and what became of them; a value
+    /// that is not there is sent as captured.
     pub fn put_in<'a>(
         &self,
         turn: Turn,
         mut request: SpoolRequest<'a>,
         marks: &IdMarks,
-        is_first: bool,
         scratch: &'a mut Vec<u8>,
-    ) -> SpoolRequest<'a> {
+    ) -> (SpoolRequest<'a>, IdCounts) {
         if scratch.capacity() > SCRATCH_BYTES_MAX {
             *scratch = Vec::new();
         }
@@ -94,13 +93,16 @@ impl Ids {
         let values: Vec<_> = marks.patches.iter().filter_map(|patch| Some((*patch, value(patch.slot)?))).collect();
         let patched = if values.is_empty() { None } else { patched(&request.body, &values, scratch) };
         let (body, mapped) = patched.unwrap_or((request.body, 0));
-        if is_first {
-            self.mapped.fetch_add(mapped as u64, Ordering::Relaxed);
-            self.unfilled.fetch_add((marks.patches.len() - mapped) as u64, Ordering::Relaxed);
-            self.unsure.fetch_add(marks.unsure.into(), Ordering::Relaxed);
-        }
         request.body = body;
-        request
+        let unfilled = marks.patches.len() - mapped;
+        (request, IdCounts { mapped: mapped as u64, unfilled: unfilled as u64, unsure: marks.unsure.into() })
+    }
+
+    /// A request with these ids was sent for the first time.
+    pub fn sent(&self, counts: IdCounts) {
+        self.mapped.fetch_add(counts.mapped, Ordering::Relaxed);
+        self.unfilled.fetch_add(counts.unfilled, Ordering::Relaxed);
+        self.unsure.fetch_add(counts.unsure, Ordering::Relaxed);
     }
 
     /// Where a slot lies: slots that are long gone make room for later ones.

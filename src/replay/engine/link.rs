@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::chance::{Chance, chance};
+use super::exchange::DRAIN;
 use super::memory::SessionMemory;
 use super::prepared::PreparedStatements;
 use super::worker::Context;
@@ -21,8 +22,8 @@ use crate::words::ids::Fingerprint;
 use crate::words::sqlstate::SqlState;
 use crate::words::time::doubled;
 
-/// A connection that lasted shorter than this is opened again only after a wait, so that a server which ends every
-/// session at once is not asked without pause.
+/// A connection that lasted shorter than this is opened again only after a wait, which grows as after tries that failed, so
+/// that a server which ends every session at once is not asked without pause.
 const SHORT_LIFE_US: u64 = 1_000_000;
 
 /// Who the samples of a session are about.
@@ -49,6 +50,8 @@ pub(super) struct Link {
     /// Tries in all, and those since the last success.
     tries: u64,
     failed_tries: u32,
+    /// Connections that were of no use soon after they were opened, since the last that was.
+    short_lives: u32,
 }
 
 impl Link {
@@ -64,6 +67,7 @@ impl Link {
             usable_us: 0,
             tries: 0,
             failed_tries: 0,
+            short_lives: 0,
         }
     }
 
@@ -104,7 +108,8 @@ impl Link {
     /// The connection is of no use any more.
     pub fn take_down(&mut self) {
         let lived_us = self.context.schedule.now_us().saturating_sub(self.usable_us);
-        self.failed_tries = u32::from(lived_us < SHORT_LIFE_US);
+        self.short_lives = if lived_us < SHORT_LIFE_US { self.short_lives.saturating_add(1) } else { 0 };
+        self.failed_tries = self.short_lives;
         self.connection = None;
         self.prepared.clear();
         self.memory.transaction_ended(false);
@@ -147,9 +152,8 @@ impl Link {
 
     /// Begins a block, as a request would have that is not sent; takes the connection down if that does not work.
     pub async fn begin(&mut self) {
-        let within = self.context.clients.deadline;
         if let Some(connection) = &mut self.connection
-            && !matches!(ask(connection, "BEGIN", within).await, Ok(reply) if reply.error.is_none())
+            && !matches!(ask(connection, "BEGIN", &self.context).await, Ok(reply) if reply.error.is_none())
         {
             self.take_down();
         }
@@ -158,10 +162,9 @@ impl Link {
     /// Rolls back what is open, as a client does after an error that it did not expect; takes the connection down if
     /// that does not work.
     pub async fn roll_back(&mut self) {
-        let within = self.context.clients.deadline;
         self.prepared.forget_unnamed();
         if let Some(connection) = &mut self.connection
-            && !matches!(ask(connection, "ROLLBACK", within).await, Ok(reply) if reply.error.is_none())
+            && !matches!(ask(connection, "ROLLBACK", &self.context).await, Ok(reply) if reply.error.is_none())
         {
             self.take_down();
         }
@@ -176,7 +179,7 @@ impl Link {
         let ends_block = self.in_transaction().then_some("ROLLBACK");
         let Some(mut connection) = self.connection.take() else { return };
         for statement in ends_block.into_iter().chain(["DISCARD ALL"]) {
-            let answer = ask(&mut connection, statement, self.context.clients.deadline).await;
+            let answer = ask(&mut connection, statement, &self.context).await;
             if !answer.is_ok_and(|reply| reply.error.is_none()) {
                 self.take_down();
                 return;
@@ -244,11 +247,12 @@ impl Link {
     /// will show it.
     async fn restore(&mut self, mut connection: Connection) {
         for statement in self.memory.statements() {
-            match ask(&mut connection, statement, self.context.clients.deadline).await {
+            match ask(&mut connection, statement, &self.context).await {
                 Ok(reply) if reply.error.is_none() => {}
                 Ok(_) => self.context.book.restore_failed(),
                 Err(_) => {
-                    self.failed_tries += 1;
+                    self.short_lives = self.short_lives.saturating_add(1);
+                    self.failed_tries = self.short_lives;
                     return;
                 }
             }
@@ -258,8 +262,8 @@ impl Link {
     }
 }
 
-/// A statement of the client itself, which is no request of the workload.
-async fn ask(connection: &mut Connection, sql: &str, within: Duration) -> Result<ReplySummary, ConnectError> {
+/// A statement of the client itself, which is no request of the workload. The end of the run leaves it as long as a request.
+async fn ask(connection: &mut Connection, sql: &str, context: &Context) -> Result<ReplySummary, ConnectError> {
     let asking = async {
         if connection.is_unsynced() {
             frontend::sync(connection.out());
@@ -271,5 +275,15 @@ async fn ask(connection: &mut Connection, sql: &str, within: Duration) -> Result
         connection.send().await?;
         connection.read_reply().await
     };
-    tokio::time::timeout(within, asking).await.unwrap_or(Err(ConnectError::TimedOut { within }))
+    let within = context.clients.deadline;
+    let mut stop = context.end.waiter();
+    let drained = async {
+        stop.requested().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        biased;
+        answer = tokio::time::timeout(within, asking) => answer.unwrap_or(Err(ConnectError::TimedOut { within })),
+        () = drained => Err(ConnectError::TimedOut { within: DRAIN }),
+    }
 }

@@ -3,14 +3,28 @@
 //!
 //! Takes the session after a request that was not sent. Must not know why.
 
+use super::memory::SessionMemory;
 use super::session::SessionTask;
-use crate::replay::spool::RequestFacts;
+use crate::replay::spool::{READ_ONLY_SETTINGS, RequestFacts, Session};
 
 /// The startup parameters of a session that refuses what writes unseen, such as a function: the second safety.
 pub(super) fn may_not_write(parameters: &mut Vec<(String, String)>) {
-    const SETTING: &str = "default_transaction_read_only";
-    parameters.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
-    parameters.push((SETTING.to_owned(), "on".to_owned()));
+    parameters.retain(|(name, _)| !keeps_from_writing(name));
+    parameters.push((READ_ONLY_SETTINGS[0].to_owned(), "on".to_owned()));
+}
+
+/// What a session carries in, but for what would take that safety away.
+pub(super) fn carried_in(session: &Session, read_only: bool) -> SessionMemory {
+    if !read_only {
+        return SessionMemory::carried_in(&session.settings, &session.prepared);
+    }
+    let mut settings = session.settings.clone();
+    settings.retain(|name, _| !keeps_from_writing(name));
+    SessionMemory::carried_in(&settings, &session.prepared)
+}
+
+fn keeps_from_writing(setting: &str) -> bool {
+    READ_ONLY_SETTINGS.iter().any(|known| known.eq_ignore_ascii_case(setting))
 }
 
 impl SessionTask {

@@ -8,9 +8,8 @@ use std::rc::Rc;
 
 use super::head::{Head, Next};
 use super::link::{About, Link};
-use super::memory::SessionMemory;
 use super::order::place_of;
-use super::read_only::may_not_write;
+use super::read_only::{carried_in, may_not_write};
 use super::session::{SessionTask, State};
 use super::worker::Context;
 use crate::replay::pace::Turn;
@@ -37,7 +36,7 @@ impl SessionTask {
             may_not_write(&mut parameters);
         }
         let login = context.endpoint.login_for(&session.user, &session.database, &parameters);
-        let memory = SessionMemory::carried_in(&session.settings, &session.prepared);
+        let memory = carried_in(session, context.schedule.pace().read_only);
         Self {
             context: Rc::clone(context),
             spool: spool.clone(),
@@ -97,7 +96,7 @@ impl SessionTask {
     pub async fn start_over(&mut self) -> Result<bool, SpoolError> {
         let Some(turn) = self.next_turn() else { return Ok(false) };
         let session = &self.spool.sessions()[self.index];
-        self.link.start_over(SessionMemory::carried_in(&session.settings, &session.prepared)).await;
+        self.link.start_over(carried_in(session, self.context.schedule.pace().read_only)).await;
         self.state.free_us = self.context.schedule.now_us();
         self.begin_turn(turn)?;
         Ok(true)

@@ -3,6 +3,7 @@
 //! Takes a spool, an endpoint and a recorder; gives one report. One thread of its own stands over the workers, so that
 //! nothing here depends on the caller's runtime. Must not know why the run ends.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -175,8 +176,10 @@ fn replay(
             let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
             let (order, ids) = (order.clone(), Arc::clone(&ids));
             let differences = Differences::new(recorder.clone(), spool.clone());
-            let equip =
-                move |timer| Context { schedule, timer, clients, endpoint, book, differences, in_flight, ids, order };
+            let equip = move |timer| {
+                let end = Rc::default();
+                Context { schedule, timer, clients, endpoint, book, differences, in_flight, ids, order, end }
+            };
             let reports = reports.clone();
             let working = move || {
                 let _ = reports.send(work(clock, equip, spool, share));

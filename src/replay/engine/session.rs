@@ -13,7 +13,7 @@ use super::copying::Copying;
 use super::exchange::{Answer, GivenUp, Patience, await_reply, hand_over};
 use super::far::FarTimer;
 use super::giving_up::{RUN_ENDED, give_up, leave_out, unsent};
-use super::head::{Head, Next};
+use super::head::{Head, LeftOut, Next};
 use super::link::{About, Link};
 use super::order::OrderPlace;
 use super::outcome;
@@ -62,6 +62,8 @@ pub(super) struct State {
     pub was_connected: bool,
     /// A request came up since the connection was lost.
     pub wants_connection: bool,
+    /// Requests that were given up since others could go on.
+    pub given_up_at_once: u32,
 }
 
 /// How a wait ended.
@@ -101,7 +103,7 @@ impl SessionTask {
                 (Woken::Due | Woken::Again, _) => {}
                 (Woken::Closed, _) if self.start_over().await? => {}
                 (Woken::Closed, _) => return Ok(()),
-                (Woken::Stopped, _) => return self.give_up_what_is_due(),
+                (Woken::Stopped, _) => return self.give_up_what_is_due().await,
             }
         }
     }
@@ -151,6 +153,7 @@ impl SessionTask {
                     head.advance(&context.schedule, state.free_us)?;
                     tell(order.as_ref(), head, state);
                     tenant.set(head.tenant());
+                    state.let_others_go_on().await;
                 }
             }
         }
@@ -160,7 +163,10 @@ impl SessionTask {
     async fn take_up(&mut self, next: Next, stop: &mut Stop) -> Result<(), SpoolError> {
         if let Some(why) = next.left_out {
             leave_out(&self.context, &mut self.state, &next, why);
-            self.stand_where_it_would(&next.facts).await;
+            if why == LeftOut::Write {
+                self.stand_where_it_would(&next.facts).await;
+            }
+            self.state.let_others_go_on().await;
             return self.advance();
         }
         let skipped = self.state.skipping && next.facts.part.inside;
@@ -169,6 +175,7 @@ impl SessionTask {
         // Inside a transaction that has begun nothing expires: its client goes on.
         if skipped || (is_late && !self.link.in_transaction()) {
             give_up(&self.context, self.about, &mut self.state, &next);
+            self.state.let_others_go_on().await;
         } else if !self.send(next, stop).await? {
             return Ok(());
         }
@@ -187,10 +194,11 @@ impl SessionTask {
         let (Some(mut request), Some((connection, prepared, target))) = (self.head.request(), self.link.parts()) else {
             return Ok(false);
         };
-        let id_marks = request.id_marks();
+        let (id_marks, mut ids) = (request.id_marks(), None);
         if let Some(marks) = &id_marks {
-            let is_first = self.state.last_try().is_none();
-            request = context.ids.put_in(self.head.turn(), request, marks, is_first, &mut self.patched);
+            let (filled, counts) = context.ids.put_in(self.head.turn(), request, marks, &mut self.patched);
+            // Another try sends the same again, and is not counted.
+            (request, ids) = (filled, self.state.last_try().is_none().then_some(counts));
         }
         let mut bytes = Vec::new();
         let request = context.in_variant(&request, self.head.turn(), &mut bytes).unwrap_or(request);
@@ -204,11 +212,8 @@ impl SessionTask {
                 }
             }
             Err(error) => {
-                self.offer();
                 sample.message = Some(error.to_string().into());
-                self.book(&facts, sample, Outcome::Failed, context.schedule.now_us(), false);
-                self.after_failure(&facts).await?;
-                return Ok(!self.state.is_between_tries());
+                return self.not_written(&facts, sample).await;
             }
         }
         let data = self.head.copy_data();
@@ -218,6 +223,7 @@ impl SessionTask {
             Some(Ok(sent_at)) => {
                 let sent_us = context.schedule.us_of(sent_at);
                 sample.sent_us = Some(sent_us);
+                ids.into_iter().for_each(|counts| context.ids.sent(counts));
                 context.in_flight.sent(self.slot, facts.tenant, sent_us);
                 let answer = await_reply(connection, copying, sent_at, &patience, target, (stop, timer)).await;
                 context.in_flight.ended(self.slot);
@@ -236,10 +242,23 @@ impl SessionTask {
         };
         self.offer();
         match answer {
-            Answer::Reply(reply) => self.answered(&facts, sample, &reply, patience.deadline.as_micros() as u64).await?,
+            Answer::Reply(reply) => {
+                self.answered(&facts, sample, &reply, patience.deadline.as_micros() as u64).await?;
+                if patience.may_cancel() {
+                    self.state.free_us = context.schedule.now_us();
+                }
+            }
             Answer::Lost(error) => self.lost(&facts, sample, &error)?,
             Answer::GivenUp(why) => self.given_up(&facts, sample, why)?,
         }
+        Ok(!self.state.is_between_tries())
+    }
+
+    /// The request cannot be written as a message.
+    async fn not_written(&mut self, facts: &RequestFacts, sample: Sample) -> Result<bool, SpoolError> {
+        self.offer();
+        self.book(facts, sample, Outcome::Failed, self.context.schedule.now_us(), false);
+        self.after_failure(facts).await?;
         Ok(!self.state.is_between_tries())
     }
 
@@ -386,7 +405,7 @@ impl SessionTask {
     }
 
     /// The run ended: what fell due and was not sent is booked, what was not due is not offered.
-    fn give_up_what_is_due(&mut self) -> Result<(), SpoolError> {
+    async fn give_up_what_is_due(&mut self) -> Result<(), SpoolError> {
         let context = Rc::clone(&self.context);
         let schedule = &context.schedule;
         let now_us = schedule.now_us();

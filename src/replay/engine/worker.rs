@@ -42,6 +42,7 @@ pub(super) struct Context {
     pub ids: Arc<Ids>,
     /// None where sessions are free of each other.
     pub order: Option<Arc<CommitOrder>>,
+    pub end: Rc<RunEnd>,
 }
 
 /// A round of a session and copy with the moment at which it connects; in the order in which they are opened.
@@ -134,7 +135,7 @@ async fn run(context: Rc<Context>, spool: Spool, share: Share) -> Result<bool, E
 
 /// Opens every session at its time, round by round, and sees all to their ends; true when none was cut short.
 async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Result<bool, EngineError> {
-    let end = Rc::new(RunEnd::default());
+    let end = Rc::clone(&context.end);
     let mut end_comes = std::pin::pin!(end.watch(share.stop.clone()));
     let mut openings: Openings = share.openings.into_iter().map(Reverse).collect();
     let mut open = Tasks::new();

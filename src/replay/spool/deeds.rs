@@ -85,7 +85,8 @@ fn repeats(text: &str) -> bool {
 /// Whether the statement prepares, executes or explains something, is about a cursor, or sets something.
 fn goes_by_names(statement: &str) -> bool {
     const WORDS: [&str; 8] = ["prepare", "execute", "explain", "declare", "fetch", "move", "close", "set"];
-    sql::tokens(statement).without_comments().next().is_some_and(|first| first.is_any_word(&WORDS))
+    let mut tokens = sql::tokens(statement).without_comments();
+    tokens.next().is_some_and(|first| first.is_any_word(&WORDS)) || tokens.any(|token| token.is_word("set_config"))
 }
 
 impl Deeds {

@@ -46,3 +46,4 @@ pub use request::{Body, Captured, Execution, RequestFacts, SpoolRequest, Transac
 pub use session_requests::{CopyPart, RequestPlace, SessionRequests};
 pub use store::{DatabaseNames, Spool, SpoolError};
 pub use waits::SessionWaits;
+pub use writing::READ_ONLY_SETTINGS;

@@ -4,13 +4,13 @@
 //! What cannot be known counts as writing: EXECUTE of a name that nobody prepared, and calls of functions by the fast path.
 //! Bounded. Must not know transactions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::deeds::deed;
 use super::sending::Sending;
 use super::texts::Statement;
 use super::transaction::Deed;
-use crate::sql::{self, SessionEffect, Token, TransactionControl};
+use crate::sql::{self, SessionEffect, Token, TokenKind, TransactionControl};
 
 /// Names that are remembered for one session; an EXECUTE of another counts as writing.
 const NAMES_MAX: usize = 4_096;
@@ -21,7 +21,7 @@ pub(super) struct WritingNames {
     /// By SQL's PREPARE: whether the statement writes.
     prepared: HashMap<String, bool>,
     /// Cursors whose queries write or lock rows.
-    cursors: Vec<String>,
+    cursors: HashSet<String>,
 }
 
 impl WritingNames {
@@ -73,6 +73,7 @@ impl WritingNames {
             // EXPLAIN ANALYZE of an EXECUTE is the only EXPLAIN whose class is not known.
             || (first.is_word("explain") && *does == Deed::Other)
             || (first.is_word("set") && lets_write(&words))
+            || words.windows(3).any(|call| call[0].is_word("set_config") && sets_what_lets_write(&call[2]))
     }
 
     fn remember(&mut self, name: &str, writes: bool) {
@@ -89,9 +90,18 @@ fn writes(deed: &Deed) -> bool {
     matches!(deed, Deed::Write | Deed::Control(PrepareTransaction | CommitPrepared | RollbackPrepared))
 }
 
+/// The settings that keep a session or transaction from writing.
+pub const READ_ONLY_SETTINGS: [&str; 2] = ["default_transaction_read_only", "transaction_read_only"];
+
+/// Whether set_config's first argument names such a setting, or may.
+fn sets_what_lets_write(name: &Token<'_>) -> bool {
+    let is_named = |name: &str| READ_ONLY_SETTINGS.iter().any(|setting| setting.eq_ignore_ascii_case(name));
+    name.kind != TokenKind::String || is_named(&sql::string_value(name.text))
+}
+
 /// Whether a SET takes away the read-only default of a session or transaction.
 fn lets_write(words: &[Token<'_>]) -> bool {
-    let is_setting = |word: &Token<'_>| word.is_any_word(&["default_transaction_read_only", "transaction_read_only"]);
+    let is_setting = |word: &Token<'_>| word.is_any_word(&READ_ONLY_SETTINGS);
     words.iter().any(is_setting) || words.windows(2).any(|pair| pair[0].is_word("read") && pair[1].is_word("write"))
 }
 
@@ -175,6 +185,18 @@ mod tests {
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
             "SET TRANSACTION READ WRITE",
             "SET TRANSACTION READ ONLY",
+        ];
+        assert_eq!(writing(&texts), texts[..3]);
+    }
+
+    #[test]
+    fn nor_by_a_function() {
+        let texts = [
+            "SELECT set_config('default_transaction_read_only', 'off', false)",
+            "SELECT pg_catalog.Set_Config ( E'Transaction_Read_Only', 'off', true)",
+            "SELECT set_config($1, $2, false)",
+            "SELECT set_config('search_path', 'acme', false)",
+            "SELECT 'set_config', set_config",
         ];
         assert_eq!(writing(&texts), texts[..3]);
     }

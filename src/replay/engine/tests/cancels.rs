@@ -23,6 +23,23 @@ async fn a_cancelled_statement_is_cancelled_again() {
 }
 
 #[tokio::test]
+async fn the_next_statement_waits_until_the_server_is_done_with_the_cancel_request() {
+    let server = StandIn::new(|_, sql| if sql == "SELECT 'long'" { Deed::WaitForCancel } else { Deed::Answer });
+    let story = Story::new(CLIENTS)
+        .session(1)
+        .query(0, 1, "SELECT 'long'")
+        .failed_with("57014")
+        .cancel(5, 1)
+        .query(6, 1, "SELECT 1");
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [ExpectedError, Ok]);
+    assert_eq!(server.heard_of_all(), ["SELECT 'long'", "cancel", "cancelled", "SELECT 1"]);
+    let [long, next] = replayed.requests(1)[..] else { panic!("two requests") };
+    // The session was busy that long: no lag of the schedule's.
+    assert!(next.ready_us.unwrap() >= long.done_us + 25_000, "{long:?} {next:?}");
+}
+
+#[tokio::test]
 async fn what_is_answered_is_not_cancelled() {
     let server = StandIn::new(|_, _| Deed::Answer);
     let story = Story::new(CLIENTS)

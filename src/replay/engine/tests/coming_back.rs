@@ -29,6 +29,25 @@ async fn a_session_comes_back_at_once_or_when_it_has_something_to_send() {
 }
 
 #[tokio::test]
+async fn a_server_that_ends_every_session_soon_is_asked_ever_more_seldom() {
+    let server = StandIn::new(|_, _| Deed::ShutDown);
+    let first = Duration::from_millis(10);
+    let reconnecting = Clients { reconnect_first: first, reconnect_last: 8 * first, reconnect_jitter: 0.0, ..CLIENTS };
+    let mut story = Story::new(reconnecting).session(1);
+    for _ in 0..6 {
+        story = story.query(0, 1, "SELECT 1");
+    }
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [Failed; 6]);
+    let connects: Vec<_> = replayed.connects().collect();
+    let lost = replayed.requests(1).into_iter().map(|request| request.done_us);
+    for ((lost_us, back), factor) in lost.zip(&connects[1..]).zip([1, 2, 4, 8, 8]) {
+        let waited = Duration::from_micros(back.due_us - lost_us);
+        assert!(waited >= factor * first, "{waited:?} instead of {factor} times {first:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_rest_of_a_broken_transaction_asks_for_no_connection() {
     let server = dying("INSERT INTO t VALUES (1)");
     let story = Story::new(Clients { reconnect: Reconnect::OnDemand, ..CLIENTS })

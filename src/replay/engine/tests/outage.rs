@@ -105,6 +105,20 @@ async fn a_refused_connection_is_tried_again_and_each_try_is_a_sample() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_run_does_not_wait_for_a_rollback() {
+    let server = StandIn::new(|_, sql| match sql {
+        "SELECT 1" => Deed::Error("42P01"),
+        "ROLLBACK" => Deed::Hang,
+        _ => Deed::Answer,
+    });
+    let story = Story::new(CLIENTS).session(1).query(0, 1, "BEGIN").query(1, 1, "SELECT 1").query(2, 1, "COMMIT");
+    let place = endpoint(server.target());
+    let replaying = story.replay_at(&place, server.until_heard("ROLLBACK"));
+    let replayed = tokio::time::timeout(PATIENT / 2, replaying).await.expect("long before the rollback's own deadline");
+    assert_eq!(replayed.outcomes(1), [Ok, Failed, Skipped]);
+}
+
+#[tokio::test]
 async fn the_end_of_the_run_books_what_was_due_and_offers_nothing_more() {
     let server = StandIn::new(|_, sql| if sql == "SELECT 'hang'" { Deed::Hang } else { Deed::Answer });
     let story = Story::new(CLIENTS)

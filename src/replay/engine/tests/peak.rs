@@ -115,6 +115,22 @@ async fn long_stretches_of_others_are_passed_over() {
 }
 
 #[tokio::test]
+async fn blocks_of_others_are_not_begun_however_far_they_lie() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    // Every 257th request of others waits for its time instead of being passed over in one go with those before it.
+    let mut story = Story::new(CLIENTS).session(1);
+    for at_ms in 0..256 {
+        story = story.query(at_ms, 1, "SELECT 'bolt'").of_bolt();
+    }
+    story = story.query(256, 1, "BEGIN").of_bolt().query(257, 1, "COMMIT").of_bolt();
+    let mut story = story.query(300, 1, "INSERT INTO acme VALUES (1)");
+    story.pace = Pace { copies: Copies::new(1).with_tenants(vec![1.0, 0.0]), ..Pace::new(Speed::Factor(10.0), 1) };
+    let replayed = story.replay(&server).await;
+    assert_eq!((replayed.report.offered(), replayed.report.count(Ok)), (1, 1));
+    assert_eq!(server.heard(1), ["INSERT INTO acme VALUES (1)"]);
+}
+
+#[tokio::test]
 async fn copies_and_rounds_have_values_of_their_own_in_unique_columns() {
     let server = StandIn::new(|_, _| Deed::Answer);
     let mut story = Story::new(CLIENTS)

@@ -1,5 +1,7 @@
 //! A replay that is to change nothing.
 
+use serde_json::json;
+
 use super::live::{ask, cluster, session, target};
 use super::stand_in::{Deed, StandIn};
 use super::story::{CLIENTS, Replayed, Story, endpoint, sqlstate};
@@ -73,6 +75,20 @@ async fn a_transaction_that_is_lost_ends_with_a_request_that_is_left_out() {
     ]);
     let replayed = story.replay(&server).await;
     assert_eq!(outcomes(&story, &replayed, 1), [Ok, Failed, Skipped, Ok, Ok, Ok, Ok]);
+}
+
+#[tokio::test]
+async fn a_session_does_not_carry_in_that_it_may_write() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    let settings = json!({"default_transaction_read_only": "off", "work_mem": "4MB"});
+    let mut story = Story::new(CLIENTS).session(1).carries_in(settings).query(0, 1, "SELECT f()");
+    let restored = |name: &str, value: &str| format!("SELECT pg_catalog.set_config('{name}', '{value}', false)");
+    story.pace.read_only = true;
+    assert_eq!(story.replay(&server).await.outcomes(1), [Ok]);
+    assert_eq!(server.heard(1), [restored("work_mem", "4MB"), "SELECT f()".to_owned()]);
+    story.pace.read_only = false;
+    assert_eq!(story.replay(&server).await.outcomes(1), [Ok]);
+    assert_eq!(server.heard(2)[0], restored("default_transaction_read_only", "off"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +13,9 @@ use tokio::sync::watch;
 use crate::net::Target;
 use crate::pgwire::backend::TransactionStatus;
 use crate::pgwire::serve::{self, ClientMessage};
+
+/// From a cancel request that came to the end of its connection.
+const CANCELLING: Duration = Duration::from_millis(50);
 
 /// What the server does with a query.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ type Script = Arc<dyn Fn(usize, &str) -> Deed + Send + Sync>;
 pub(super) struct StandIn {
     directory: tempfile::TempDir,
     /// Connection number (from 1) and what came: SQL of simple queries, `parse NAME: SQL`, `close NAME`,
-    /// `execute NAME`, `cancel`.
+    /// `execute NAME`; of cancel requests, as of connection 0, `cancel` and `cancelled`.
     heard: Arc<watch::Sender<Vec<(usize, String)>>>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -75,7 +79,12 @@ impl StandIn {
                         session.number = sessions;
                         tokio::spawn(session.serve());
                     }
-                    Some(ClientMessage::Request { .. }) => session.note("cancel"),
+                    Some(ClientMessage::Request { .. }) => drop(tokio::spawn(async move {
+                        session.note("cancel");
+                        // What a server needs for it; then it closes the connection.
+                        tokio::time::sleep(CANCELLING).await;
+                        session.note("cancelled");
+                    })),
                     _ => {}
                 }
             }
@@ -95,6 +104,11 @@ impl StandIn {
     /// What one connection was asked, in order.
     pub fn heard(&self, connection: usize) -> Vec<String> {
         self.heard.borrow().iter().filter(|(number, _)| *number == connection).map(|(_, what)| what.clone()).collect()
+    }
+
+    /// What was asked on all connections, in order.
+    pub fn heard_of_all(&self) -> Vec<String> {
+        self.heard.borrow().iter().map(|(_, what)| what.clone()).collect()
     }
 
     /// Waits until something was heard.

@@ -71,6 +71,11 @@ impl Story {
         self
     }
 
+    /// The session before had these settings when the capture began.
+    pub fn carries_in(self, settings: Value) -> Self {
+        self.with("state", json!({ "settings": settings }))
+    }
+
     /// A simple query of tenant `acme`.
     pub fn query(self, at_ms: u64, session: u32, sql: &str) -> Self {
         let sent = json!({"simple": {"sql": inline(sql)}});
