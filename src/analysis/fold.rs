@@ -58,6 +58,8 @@ pub struct Analysis {
     offered_in_all: u64,
     replay_acknowledged: u64,
     damaged_parts: u64,
+    /// Tries to connect for which the tool had no resources.
+    starved_connects: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +94,7 @@ impl Analysis {
             offered_in_all: 0,
             replay_acknowledged: 0,
             damaged_parts: 0,
+            starved_connects: 0,
         }
     }
 
@@ -126,6 +129,7 @@ impl Analysis {
             sample.due_us = sample.ready_us.unwrap_or(sample.due_us);
         }
         self.newest_done_us = self.newest_done_us.max(sample.done_us);
+        self.starved_connects += u64::from(sample.kind == SampleKind::Connect && sample.outcome == Outcome::Skipped);
         let phase = self.course.phase_at(sample.due_us);
         match (sample.kind, sample.tenant) {
             (SampleKind::Probe, _) | (SampleKind::Connect, None) => {
@@ -251,6 +255,7 @@ impl Analysis {
             new_errors_before,
             probes_seen: !self.groups.is_empty(),
             damaged_parts: self.damaged_parts,
+            starved_connects: self.starved_connects,
         }
     }
 

@@ -96,6 +96,8 @@ pub(super) struct Evidence<'a> {
     pub probes_seen: bool,
     /// Sample files that could not be read.
     pub damaged_parts: u64,
+    /// Tries to connect for which the tool's own machine had no resources.
+    pub starved_connects: u64,
 }
 
 impl Evidence<'_> {
@@ -108,6 +110,7 @@ impl Evidence<'_> {
             self.generator_late(Phase::After),
             self.generator_saturated(),
             self.generator_blind(),
+            self.generator_starved(),
             self.clock_stepped(),
             self.workload_ended_early(),
             self.not_released(),
@@ -198,6 +201,14 @@ impl Evidence<'_> {
         let text = format!("the tool itself stood still for {} ms", ms(longest_us));
         (longest_us > BLIND_US_MAX)
             .then(|| reason("generator_blind", text, Some(longest_us as f64), Some(BLIND_US_MAX as f64)))
+    }
+
+    fn generator_starved(&self) -> Option<Reason> {
+        let connects = self.starved_connects;
+        let text = format!(
+            "{connects} tries to connect failed because the tool's own machine had no file descriptor, port or memory left"
+        );
+        (connects > 0).then(|| reason("generator_starved", text, Some(connects as f64), Some(0.0)))
     }
 
     fn clock_stepped(&self) -> Option<Reason> {

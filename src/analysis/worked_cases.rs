@@ -420,6 +420,18 @@ fn a_tool_that_was_late_says_so() {
 }
 
 #[test]
+fn a_tool_without_descriptors_says_so_and_calls_no_server_down() {
+    let mut run = Run::new(1_000);
+    run.session((0, 0), turns(0, 100), up).probes(50, up);
+    let starved = request(SampleClass::Connect, Outcome::Skipped, 40_000, 40_000);
+    run.samples.push(Sample { kind: SampleKind::Connect, tenant: Some(0), ..starved });
+    let findings = run.findings();
+    let codes: Vec<_> = findings.trust.reasons.iter().map(|reason| (reason.code.as_str(), reason.value)).collect();
+    assert_eq!(codes, [("generator_starved", Some(1.0))]);
+    assert_eq!(findings.downtime.max_us, Some(0));
+}
+
+#[test]
 fn a_clock_that_was_set_and_a_capture_with_holes_are_reasons_with_their_numbers() {
     let mut run = Run::new(1_000);
     run.session((0, 0), turns(0, 100), up).probes(50, up);

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
@@ -85,6 +86,9 @@ pub enum DialError {
     Resolve(#[source] io::Error),
     #[error("could not connect")]
     Connect(#[source] io::Error),
+    /// Which says nothing about the server.
+    #[error("this machine has no file descriptor, port or memory left for a connection")]
+    NoResources(#[source] io::Error),
     #[error("the connection broke before TLS began")]
     Lost(#[source] io::Error),
     #[error("the server does not offer TLS, and sslmode asks for it")]
@@ -100,12 +104,18 @@ pub enum DialError {
 }
 
 impl DialError {
+    fn connecting(error: io::Error) -> Self {
+        const OWN: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+        let is_own = Errno::from_io_error(&error).is_some_and(|errno| OWN.contains(&errno));
+        if is_own { Self::NoResources(error) } else { Self::Connect(error) }
+    }
+
     /// Whether the way was the trouble, so that another one may do.
     pub fn is_of_way(&self) -> bool {
         match self {
             Self::TlsNotOffered | Self::Handshake(_) | Self::CertificateNotAsked | Self::ProtocolNotNamed => true,
             Self::Protocol(answer) => *answer == b'E',
-            Self::TimedOut(_) | Self::Resolve(_) | Self::Connect(_) | Self::Lost(_) => false,
+            Self::TimedOut(_) | Self::Resolve(_) | Self::Connect(_) | Self::NoResources(_) | Self::Lost(_) => false,
         }
     }
 }
@@ -131,12 +141,12 @@ pub async fn dial_by(target: &Target, way: Way, within: Duration) -> Result<Stre
     let opening = async {
         #[cfg(test)]
         if let Some(dialled) = super::played::dial(&target.address).await {
-            return dialled.map(Stream::Played).map_err(DialError::Connect);
+            return dialled.map(Stream::Played).map_err(DialError::connecting);
         }
         match &target.address {
             Address::Unix { directory, port } => {
                 let path = directory.join(format!(".s.PGSQL.{port}"));
-                UnixStream::connect(path).await.map(Stream::Unix).map_err(DialError::Connect)
+                UnixStream::connect(path).await.map(Stream::Unix).map_err(DialError::connecting)
             }
             Address::Tcp { host, address, port } => {
                 let tcp = dial_tcp(host, *address, *port).await?;
@@ -163,7 +173,7 @@ async fn dial_tcp(host: &str, address: Option<IpAddr>, port: u16) -> Result<TcpS
             Err(error) => failed = error,
         }
     }
-    Err(DialError::Connect(failed))
+    Err(DialError::connecting(failed))
 }
 
 async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {

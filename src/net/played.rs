@@ -33,7 +33,12 @@ impl Dialled {
     }
 
     pub fn refuse(self) {
-        let _ = self.0.send(Err(io::ErrorKind::ConnectionRefused.into()));
+        self.fail(io::ErrorKind::ConnectionRefused.into());
+    }
+
+    /// Has the system of who wants the connection answer with an error.
+    pub fn fail(self, error: io::Error) {
+        let _ = self.0.send(Err(error));
     }
 }
 

@@ -183,7 +183,7 @@ impl Group {
         let began_us = self.now_us();
         let place = self.endpoint.current();
         let connected = connect(&place.target, &login, self.settings.connect_timeout).await;
-        let outcome = if connected.is_ok() { Outcome::Ok } else { Outcome::Failed };
+        let outcome = connected.as_ref().map_or_else(ConnectError::outcome, |_| Outcome::Ok);
         let mut sample = self.connect_sample(session, due_us, Some(began_us), outcome);
         if let Err(error) = &connected {
             sample.sqlstate = error.sqlstate();

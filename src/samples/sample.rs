@@ -36,7 +36,8 @@ pub enum Outcome {
     /// Failed in time with the SQLSTATE that it had in the capture.
     ExpectedError,
     /// Never sent: the rest of a broken transaction. Or cut short by the end of the run, sent or not: neither an answer nor a
-    /// missed deadline, so that it says nothing about the server.
+    /// missed deadline, so that it says nothing about the server; no more does a try to connect for which this machine had no
+    /// descriptor, port or memory left.
     Skipped,
 }
 

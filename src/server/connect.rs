@@ -16,6 +16,7 @@ use super::ways::Ways;
 use crate::net::{self, DialError, Target};
 use crate::pgwire::backend::{CancelKey, ServerError};
 use crate::pgwire::{PROTOCOL_3_0, frontend};
+use crate::samples::sample::Outcome;
 use crate::words::sqlstate::SqlState;
 
 /// Why there is no session, or no longer one.
@@ -24,6 +25,9 @@ pub enum ConnectError {
     /// Nobody listens there, the host is unknown or unreachable, or the socket is missing.
     #[error("could not connect: {reason}")]
     Refused { reason: Box<str> },
+    /// The machine of the tool has no descriptor, port or memory left for a connection: that says nothing about the server.
+    #[error("no connection for want of the tool's own resources: {reason}")]
+    NoResources { reason: Box<str> },
     /// The connection ended; `server` is what the server said before, such as 57P01.
     #[error("{}", match server { Some(error) => error.to_string(), None => format!("connection lost: {reason}") })]
     Lost { reason: Box<str>, server: Option<ServerError> },
@@ -62,6 +66,11 @@ impl ConnectError {
         self.server_error().map_or_else(|| self.to_string().into(), |error| error.message.clone())
     }
 
+    /// What a try to connect comes to that failed so: nothing that the server did where it was the tool's own machine.
+    pub fn outcome(&self) -> Outcome {
+        if matches!(self, Self::NoResources { .. }) { Outcome::Skipped } else { Outcome::Failed }
+    }
+
     pub fn protocol(reason: impl ToString) -> Self {
         Self::Protocol { reason: reason.to_string().into() }
     }
@@ -78,6 +87,7 @@ impl From<DialError> for ConnectError {
             DialError::Resolve(source) | DialError::Connect(source) => {
                 Self::Refused { reason: source.to_string().into() }
             }
+            DialError::NoResources(source) => Self::NoResources { reason: source.to_string().into() },
             DialError::Lost(source) => Self::lost(&source),
             DialError::TlsNotOffered => Self::Tls { reason: "the server does not offer it".into() },
             DialError::Handshake(source) => Self::Tls { reason: source.to_string().into() },

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -12,10 +13,12 @@ use super::connect::{ConnectError, cancel_request, connect};
 use super::fixture::{DEADLINE, Run, pinned};
 use super::login::Login;
 use super::{control, external};
+use crate::net::played::Listener;
 use crate::net::{Secret, Target};
 use crate::pgwire::backend::TransactionStatus;
 use crate::pgwire::frontend::{self, Parameter};
 use crate::pgwire::serve;
+use crate::samples::sample::Outcome;
 use crate::scenario::plan::StopMode;
 use crate::words::ids::PgMajor;
 
@@ -227,4 +230,21 @@ async fn a_server_that_cannot_prove_itself_is_not_believed() {
     let (_directory, target) = stand_in(answer).await;
     let error = connect(&target, &with_password("ann", "right"), DEADLINE).await.unwrap_err();
     assert!(matches!(error, ConnectError::Authentication { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_this_machine_lacks_is_not_the_server_s_fault() {
+    let target = Target::unix("/played", 1);
+    let mut listener = Listener::new(&target.address);
+    for (error, outcome) in [
+        (Errno::MFILE, Outcome::Skipped),
+        (Errno::ADDRNOTAVAIL, Outcome::Skipped),
+        (Errno::CONNREFUSED, Outcome::Failed),
+        (Errno::NETUNREACH, Outcome::Failed),
+    ] {
+        let login = Login::new("u", "app");
+        let failing = async { listener.next().await.unwrap().fail(error.into()) };
+        let (connected, ()) = tokio::join!(connect(&target, &login, DEADLINE), failing);
+        assert_eq!(connected.unwrap_err().outcome(), outcome, "{error}");
+    }
 }

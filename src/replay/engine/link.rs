@@ -217,7 +217,7 @@ impl Link {
         context.book.sample(Sample {
             kind: SampleKind::Connect,
             class: SampleClass::Connect,
-            outcome: if error.is_none() { Outcome::Ok } else { Outcome::Failed },
+            outcome: error.map_or(Outcome::Ok, ConnectError::outcome),
             result: ResultCheck::Unknown,
             event: self.tries,
             session: self.about.session,
