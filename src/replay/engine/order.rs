@@ -19,9 +19,9 @@ use crate::replay::spool::{Session, SessionWaits, Spool, SpoolError, Wait};
 #[derive(Debug)]
 pub(super) struct CommitOrder {
     limit: Duration,
-    copies: usize,
-    /// By session number, then copy.
-    sessions: Vec<Progress>,
+    /// By session number: where its copies begin in `copies`; and where the last ends.
+    starts: Vec<usize>,
+    copies: Vec<Progress>,
 }
 
 #[derive(Debug)]
@@ -42,18 +42,21 @@ impl CommitOrder {
     /// Stands before the first request of each session, of which there are so many copies by its number; a request waits
     /// for `limit` at most.
     pub fn new(copies_of: &[u16], limit: Duration) -> Self {
-        let copies = copies_of.iter().max().copied().unwrap_or_default();
-        let progress = |is_replayed| Progress {
-            // Nobody waits for a copy that there is not.
-            reached: AtomicU64::new(if is_replayed { 0 } else { u64::MAX }),
-            changed: Notify::new(),
-        };
-        let of_session = |&own: &u16| (0..copies).map(move |copy| progress(copy < own));
-        Self { limit, copies: copies.into(), sessions: copies_of.iter().flat_map(of_session).collect() }
+        let mut starts = vec![0];
+        starts.extend(copies_of.iter().scan(0, |end, copies| {
+            *end += usize::from(*copies);
+            Some(*end)
+        }));
+        let progress = || Progress { reached: AtomicU64::new(0), changed: Notify::new() };
+        let copies = (0..starts.last().copied().unwrap_or_default()).map(|_| progress()).collect();
+        Self { limit, starts, copies }
     }
 
+    /// None of a copy that there is not, for which nobody waits.
     fn progress(&self, number: u32, copy: u16) -> Option<&Progress> {
-        self.sessions.get(number as usize * self.copies + usize::from(copy))
+        let number = number as usize;
+        let (start, end) = (self.starts.get(number)?, self.starts.get(number + 1)?);
+        self.copies[*start..*end].get(usize::from(copy))
     }
 
     fn is_over(&self, wait: Wait, copy: u16) -> bool {

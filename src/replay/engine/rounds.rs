@@ -11,7 +11,7 @@ use super::link::{About, Link};
 use super::order::place_of;
 use super::read_only::{carried_in, may_not_write};
 use super::session::{SessionTask, State};
-use super::worker::Context;
+use super::worker::{Context, Opening};
 use crate::replay::pace::Turn;
 use crate::replay::spool::{Session, Spool, SpoolError, SpoolRequest};
 
@@ -27,8 +27,9 @@ fn closes_us(context: &Context, spool: &Spool, session: &Session, turn: Turn) ->
 }
 
 impl SessionTask {
-    /// The turn of the session with this index, before its first request.
-    pub fn new(context: &Rc<Context>, spool: &Spool, index: usize, turn: Turn) -> Self {
+    /// The turn of the session that is opened, before its first request.
+    pub fn new(context: &Rc<Context>, spool: &Spool, opening: &Opening) -> Self {
+        let (index, turn) = (opening.session, opening.turn(spool));
         let session = &spool.sessions()[index];
         let about = About { session: session.session, copy: turn.copy, database: spool.database_index(session) };
         let mut parameters: Vec<_> = session.parameters.clone().into_iter().collect();
@@ -42,7 +43,7 @@ impl SessionTask {
             spool: spool.clone(),
             index,
             about,
-            slot: index * usize::from(context.schedule.pace().copies.most()) + usize::from(turn.copy),
+            slot: opening.slot,
             head: Head::new(spool.requests(session), turn),
             order: place_of(context, spool, session, turn),
             link: Link::new(Rc::clone(context), about, login, memory),

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::book::{Book, Counts};
 use super::differences::Differences;
@@ -164,10 +164,13 @@ fn replay(
     let schedule = Schedule::new(recorder.clock(), settings.pace.clone(), settings.starts_us);
     let copies = &settings.pace.copies;
     let copies_of = spool.copies_of_shard(&settings.pace).map_err(EngineError::Spool)?;
-    let in_flight = Arc::new(InFlight::new(spool.sessions().len() * usize::from(copies.most())));
     let order = settings.order_wait.map(|limit| Arc::new(CommitOrder::new(&copies_of, limit)));
     let ids = Arc::new(Ids::new(copies.most()));
-    let shares = deal(spool.sessions(), &copies_of, &schedule, settings.workers, stop);
+    let openings = openings(spool.sessions(), &copies_of, &schedule);
+    let in_flight = Arc::new(InFlight::new(openings.len()));
+    // More at once than the capture's clients would be more than anybody was told of.
+    let places = schedule.pace().is_closed_loop().then(|| Semaphore::new(spool.connections_at_once(&copies_of).max(1)));
+    let shares = deal(&openings, places.map(Arc::new), settings.workers, stop);
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
         for (number, share) in shares.into_iter().enumerate() {
@@ -234,24 +237,15 @@ fn stand_over(
 
 /// Gives every session and copy to a worker, in turns, with the moment at which it connects.
 fn deal(
-    sessions: &[Session],
-    copies_of: &[u16],
-    schedule: &Schedule,
+    openings: &[Opening],
+    places: Option<Arc<Semaphore>>,
     workers: usize,
     stop: &watch::Receiver<bool>,
 ) -> Vec<Share> {
-    let openings = openings(sessions, copies_of, schedule);
     let workers = workers.clamp(1, openings.len().max(1));
-    let closed_loop = schedule.pace().is_closed_loop();
     let share = |worker: usize| {
-        let own: Vec<Opening> = openings.iter().skip(worker).step_by(workers).copied().collect();
-        let open_max = if closed_loop {
-            Session::most_at_once(own.iter().map(|opening| (&sessions[opening.session], 1)))
-                .max(usize::from(schedule.pace().copies.most()))
-        } else {
-            usize::MAX
-        };
-        Share { openings: own, open_max, stop: stop.clone() }
+        let own = openings.iter().skip(worker).step_by(workers).copied().collect();
+        Share { openings: own, places: places.clone(), stop: stop.clone() }
     };
     (0..workers).map(share).collect()
 }
@@ -274,7 +268,7 @@ fn openings(sessions: &[Session], copies_of: &[u16], schedule: &Schedule) -> Vec
             } else {
                 schedule.due_us(facts.opened_us, Turn { number: facts.number, copy, round: 0 })
             };
-            openings.push(Opening { at_us, round: 0, session, copy });
+            openings.push(Opening { at_us, round: 0, session, copy, slot: openings.len() });
         }
     }
     openings.sort_unstable();

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::runtime::LocalOptions;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet, spawn_local};
 
 use super::book::{BATCH_INTERVAL, Book, Counts};
@@ -53,10 +53,12 @@ pub(super) struct Opening {
     /// Index among the spool's sessions.
     pub session: usize,
     pub copy: u16,
+    /// Its slot among those in flight.
+    pub slot: usize,
 }
 
 impl Opening {
-    fn turn(&self, spool: &Spool) -> Turn {
+    pub fn turn(&self, spool: &Spool) -> Turn {
         Turn { number: spool.sessions()[self.session].number, copy: self.copy, round: self.round }
     }
 
@@ -84,8 +86,8 @@ type Tasks = JoinSet<(Opening, Result<(), SpoolError>)>;
 pub(super) struct Share {
     /// The first rounds.
     pub openings: Vec<Opening>,
-    /// Sessions that may be open at one moment; only a closed loop comes to it.
-    pub open_max: usize,
+    /// As many as sessions of all workers may be open at one moment; only a closed loop comes to it.
+    pub places: Option<Arc<Semaphore>>,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -135,24 +137,28 @@ async fn run(context: Rc<Context>, spool: Spool, share: Share) -> Result<bool, E
 
 /// Opens every session at its time, round by round, and sees all to their ends; true when none was cut short.
 async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Result<bool, EngineError> {
+    let Share { openings, places, stop } = share;
     let end = Rc::clone(&context.end);
-    let mut end_comes = std::pin::pin!(end.watch(share.stop.clone()));
-    let mut openings: Openings = share.openings.into_iter().map(Reverse).collect();
+    let mut end_comes = std::pin::pin!(end.watch(stop.clone()));
+    let mut openings: Openings = openings.into_iter().map(Reverse).collect();
     let mut open = Tasks::new();
     let mut result = Ok(());
     while !(openings.is_empty() && open.is_empty()) {
-        let at_us = openings.peek().map(|Reverse(opening)| opening.at_us).filter(|_| open.len() < share.open_max);
+        let at_us = openings.peek().map(|Reverse(opening)| opening.at_us);
         tokio::select! {
             biased;
             () = &mut end_comes => break,
             Some(ended) = open.join_next(), if !open.is_empty() => {
                 openings.extend(note_end(ended, &context, spool, &mut result));
             }
-            () = context.timer.until(at_us), if at_us.is_some() => {
+            place = place_at(at_us, &context.timer, places.as_ref()), if at_us.is_some() => {
                 let Some(Reverse(opening)) = openings.pop() else { continue };
-                let task = SessionTask::new(&context, spool, opening.session, opening.turn(spool));
+                let task = SessionTask::new(&context, spool, &opening);
                 let mut stop = end.waiter();
-                open.spawn_local(async move { (opening, task.run(&mut stop).await) });
+                open.spawn_local(async move {
+                    let _place = place;
+                    (opening, task.run(&mut stop).await)
+                });
             }
         }
     }
@@ -160,7 +166,14 @@ async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Resu
         openings.extend(note_end(ended, &context, spool, &mut result));
     }
     book_what_was_due(&context, spool, openings, &mut end.waiter(), &mut result).await;
-    result.map(|()| !*share.stop.borrow())
+    result.map(|()| !*stop.borrow())
+}
+
+/// Waits for a moment, and then for a place among the open sessions, where those are bounded. Cancel-safe.
+async fn place_at(at_us: Option<u64>, timer: &Timer, places: Option<&Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
+    timer.until(at_us).await;
+    // Nobody closes it.
+    Arc::clone(places?).acquire_owned().await.ok()
 }
 
 /// The run ended: rounds whose time came while the round before was not over book what fell due in them.
@@ -175,7 +188,7 @@ async fn book_what_was_due(
     let is_open_loop = !context.schedule.pace().is_closed_loop();
     while let Some(Reverse(opening)) = openings.pop().filter(|Reverse(opening)| is_open_loop && opening.at_us <= now_us)
     {
-        let task = SessionTask::new(context, spool, opening.session, opening.turn(spool));
+        let task = SessionTask::new(context, spool, &opening);
         let ended = task.run(stop).await;
         openings.extend(note_end(Ok((opening, ended)), context, spool, result));
     }

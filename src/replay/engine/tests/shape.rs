@@ -59,6 +59,23 @@ async fn with_think_time_the_rest_of_a_broken_transaction_takes_no_time() {
 }
 
 #[tokio::test]
+async fn as_fast_as_it_goes_no_more_sessions_are_open_than_were_in_the_capture() {
+    let server = StandIn::new(|_, _| Deed::Answer);
+    let mut story = Story::new(CLIENTS);
+    for session in 1..=12 {
+        let at_ms = u64::from(session) * 10;
+        story = story.opened(at_ms, session).query(at_ms + 1, session, "SELECT 1").close(at_ms + 5, session);
+    }
+    story.pace = Pace::new(Speed::Max, 1);
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.report.count(Ok), 12);
+    let done_us = |session| replayed.requests(session)[0].done_us;
+    let mut open: Vec<_> = replayed.connects().map(|tried| (tried.due_us, done_us(tried.session))).collect();
+    open.sort_unstable();
+    assert!(open.windows(2).all(|pair| pair[0].1 <= pair[1].0), "two workers, and one session at a time: {open:?}");
+}
+
+#[tokio::test]
 async fn a_rising_pace_brings_what_comes_later_closer_together() {
     let server = StandIn::new(|_, _| Deed::Answer);
     let mut story =

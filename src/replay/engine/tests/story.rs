@@ -71,6 +71,13 @@ impl Story {
         self
     }
 
+    /// A session of user `u` in database `app` that began during the capture.
+    pub fn opened(mut self, at_ms: u64, session: u32) -> Self {
+        self.lines
+            .push(json!({"kind": "open", "t_us": at_ms * 1_000, "session": session, "database": "app", "user": "u"}));
+        self
+    }
+
     /// The session before had these settings when the capture began.
     pub fn carries_in(self, settings: Value) -> Self {
         self.with("state", json!({ "settings": settings }))
