@@ -21,6 +21,11 @@ pub(super) const RUN_ENDED: &str = "the run ended";
 const GIVEN_UP_AT_ONCE_MAX: u32 = 64;
 
 impl State {
+    /// Whether a request is not sent when its turn comes: it is left out, or the rest of a broken transaction.
+    pub fn passes_over(&self, next: &Next) -> bool {
+        next.left_out.is_some() || (self.skipping && next.facts.part.inside)
+    }
+
     /// A request was given up or left out. A session with a long queue of them must not keep the others waiting.
     pub async fn let_others_go_on(&mut self) {
         self.given_up_at_once = (self.given_up_at_once + 1) % GIVEN_UP_AT_ONCE_MAX;
@@ -51,7 +56,7 @@ impl Context {
     /// When a request that is not sent is given up: at its due time where it is left out or the rest of a broken
     /// transaction, else after its deadline, which each try has for itself; never in a closed loop, where nothing is late.
     pub(super) fn gives_up_us(&self, next: &Next, state: &State) -> Option<u64> {
-        let skipped = next.left_out.is_some() || (state.skipping && next.facts.part.inside);
+        let skipped = state.passes_over(next);
         if self.schedule.pace().is_closed_loop() {
             return skipped.then_some(0);
         }

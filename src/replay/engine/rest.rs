@@ -22,7 +22,7 @@ impl SessionTask {
     /// The spool cannot be read.
     pub async fn wait_until_wanted(&mut self, stop: &mut Stop) -> Result<Woken, SpoolError> {
         let Some(next) = self.head.next() else { return Ok(Woken::Closed) };
-        let is_skipped = next.left_out.is_some() || (self.state.skipping && next.facts.part.inside);
+        let is_skipped = self.state.passes_over(&next);
         let at_us = match is_skipped {
             true => self.context.gives_up_us(&next, &self.state),
             false => Some(self.state.may_send_us(&next)),

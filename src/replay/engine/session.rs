@@ -114,7 +114,11 @@ impl SessionTask {
         let schedule = &context.schedule;
         (self.state.was_connected, self.state.wants_connection) = (true, false);
         let next = self.head.next();
-        let at_us = next.map_or(self.closes_us, |next| self.state.may_send_us(&next));
+        let at_us = match &next {
+            Some(next) if self.state.passes_over(next) => context.gives_up_us(next, &self.state).unwrap_or_default(),
+            Some(next) => self.state.may_send_us(next),
+            None => self.closes_us,
+        };
         if !stop.is_requested() && next.is_some() && at_us <= schedule.now_us() {
             return Ok(Woken::Due);
         }
