@@ -120,8 +120,13 @@ impl SessionTask {
     /// The spool cannot be read.
     pub fn break_block(&mut self, sqlstate: Option<SqlState>) -> Result<(), SpoolError> {
         let is_inside = |next: Next| next.facts.part.inside && next.left_out != Some(LeftOut::Copy);
+        if !self.head.next().is_some_and(is_inside) {
+            return Ok(());
+        }
+        // What is left of the block is left now, and not when the request before was over.
+        self.state.free_us = self.context.schedule.now_us();
         let is_worth_it = is_named(&self.context.clients.retry, sqlstate, true);
-        if self.head.next().is_some_and(is_inside) && !self.go_back_if(is_worth_it)? {
+        if !self.go_back_if(is_worth_it)? {
             self.state.skipping |= self.context.clients.broken_transaction != BrokenTransaction::Continue;
         }
         Ok(())
