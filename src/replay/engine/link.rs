@@ -262,7 +262,8 @@ impl Link {
     }
 }
 
-/// A statement of the client itself, which is no request of the workload. The end of the run leaves it as long as a request.
+/// A statement of the client itself, which is no request of the workload. The end of the run leaves it as
+/// long as a request that was in flight then.
 async fn ask(connection: &mut Connection, sql: &str, context: &Context) -> Result<ReplySummary, ConnectError> {
     let asking = async {
         if connection.is_unsynced() {
@@ -279,7 +280,8 @@ async fn ask(connection: &mut Connection, sql: &str, context: &Context) -> Resul
     let mut stop = context.end.waiter();
     let drained = async {
         stop.requested().await;
-        tokio::time::sleep(DRAIN).await;
+        let drained_us = context.end.came_us().map(|came_us| came_us.saturating_add(DRAIN.as_micros() as u64));
+        context.timer.until(drained_us).await;
     };
     tokio::select! {
         biased;

@@ -236,7 +236,7 @@ fn stand_over(
 }
 
 /// Gives every session and copy to a worker, in turns, with the moment at which it connects.
-fn deal(
+pub(super) fn deal(
     openings: &[Opening],
     places: Option<Arc<Semaphore>>,
     workers: usize,
@@ -252,7 +252,7 @@ fn deal(
 
 /// When each session and copy connects, sorted: those that began before the capture spread over the time before the
 /// replay starts, the others when they were opened.
-fn openings(sessions: &[Session], copies_of: &[u16], schedule: &Schedule) -> Vec<Opening> {
+pub(super) fn openings(sessions: &[Session], copies_of: &[u16], schedule: &Schedule) -> Vec<Opening> {
     let now_us = schedule.now_us();
     let lead_us = schedule.starts_us().saturating_sub(now_us) as f64 * CONNECT_LEAD;
     let copies = |facts: &Session| copies_of.get(facts.number as usize).copied().unwrap_or_default();

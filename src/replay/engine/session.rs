@@ -408,7 +408,8 @@ impl SessionTask {
         Ok(())
     }
 
-    /// The run ended: what fell due and was not sent is booked, what was not due is not offered.
+    /// The run ended: what had fallen due and was not sent is booked, what was not due is not offered, even if the answer to what
+    /// was in flight came later.
     async fn give_up_what_is_due(&mut self) -> Result<(), SpoolError> {
         let context = Rc::clone(&self.context);
         let schedule = &context.schedule;
@@ -421,11 +422,12 @@ impl SessionTask {
         if schedule.pace().is_closed_loop() {
             return Ok(());
         }
+        let ended_us = context.end.came_us().unwrap_or(now_us);
         while let Some(next) = self.next_of_all_rounds()?
-            && next.due_us <= now_us
+            && next.due_us <= ended_us
         {
             let gives_up_us = self.context.gives_up_us(&next, &self.state);
-            if next.left_out.is_some() || gives_up_us.is_some_and(|at_us| at_us <= now_us) {
+            if next.left_out.is_some() || gives_up_us.is_some_and(|at_us| at_us <= ended_us) {
                 give_up(&self.context, self.about, &mut self.state, &next);
             } else {
                 self.context.book.offer();

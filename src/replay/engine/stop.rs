@@ -1,4 +1,4 @@
-//! The end of the run, as the sessions of one worker see it.
+//! The end of the run, as the sessions of one worker see it, and its moment.
 //!
 //! One task of the worker watches for it and tells the others, so that a session which looks once a request neither locks
 //! nor registers anything. Must not know what anybody does at the end.
@@ -10,10 +10,13 @@ use std::task::{Poll, Waker};
 
 use tokio::sync::watch;
 
+use crate::words::time::RunClock;
+
 /// The end of the run, for one worker.
 #[derive(Debug, Default)]
 pub(super) struct RunEnd {
-    has_come: Cell<bool>,
+    /// Microsecond of the run at which it came.
+    came_us: Cell<Option<u64>>,
     /// Who waits, each in a slot of its own.
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
@@ -21,10 +24,15 @@ pub(super) struct RunEnd {
 
 impl RunEnd {
     /// Waits until `stop` turns true, or its sender is gone; then tells everybody.
-    pub async fn watch(&self, mut stop: watch::Receiver<bool>) {
+    pub async fn watch(&self, mut stop: watch::Receiver<bool>, clock: RunClock) {
         let _ = stop.wait_for(|stop| *stop).await;
-        self.has_come.set(true);
+        self.came_us.set(Some(clock.now_us()));
         self.waiting.borrow_mut().iter_mut().filter_map(Option::take).for_each(Waker::wake);
+    }
+
+    /// Microsecond of the run at which it ended: what is due later is not offered.
+    pub fn came_us(&self) -> Option<u64> {
+        self.came_us.get()
     }
 
     /// One who may wait for the end.
@@ -62,7 +70,7 @@ impl Stop {
 
     /// Whether the end has come.
     pub fn is_requested(&self) -> bool {
-        self.end.has_come.get()
+        self.end.came_us.get().is_some()
     }
 }
 
@@ -90,8 +98,8 @@ mod tests {
             one.requested().await;
             other.requested().await;
         };
-        tokio::join!(told, end.watch(receiver));
-        assert!(one.is_requested());
+        tokio::join!(told, end.watch(receiver, RunClock::start()));
+        assert!(one.is_requested() && end.came_us().is_some());
         end.waiter().requested().await;
     }
 
@@ -101,7 +109,7 @@ mod tests {
         let mut stop = end.waiter();
         let (sender, receiver) = watch::channel(false);
         drop(sender);
-        tokio::join!(stop.requested(), end.watch(receiver));
+        tokio::join!(stop.requested(), end.watch(receiver, RunClock::start()));
         assert!(stop.is_requested());
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn work(
 }
 
 /// Runs the sessions, their timer and what carries their samples away.
-async fn run(context: Rc<Context>, spool: Spool, share: Share) -> Result<bool, EngineError> {
+pub(super) async fn run(context: Rc<Context>, spool: Spool, share: Share) -> Result<bool, EngineError> {
     let sessions = run_sessions(Rc::clone(&context), &spool, share);
     let waking = context.timer.run();
     tokio::pin!(sessions, waking);
@@ -139,7 +139,7 @@ async fn run(context: Rc<Context>, spool: Spool, share: Share) -> Result<bool, E
 async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Result<bool, EngineError> {
     let Share { openings, places, stop } = share;
     let end = Rc::clone(&context.end);
-    let mut end_comes = std::pin::pin!(end.watch(stop.clone()));
+    let mut end_comes = std::pin::pin!(end.watch(stop.clone(), context.schedule.clock()));
     let mut openings: Openings = openings.into_iter().map(Reverse).collect();
     let mut open = Tasks::new();
     let mut result = Ok(());
@@ -176,7 +176,7 @@ async fn place_at(at_us: Option<u64>, timer: &Timer, places: Option<&Arc<Semapho
     Arc::clone(places?).acquire_owned().await.ok()
 }
 
-/// The run ended: rounds whose time came while the round before was not over book what fell due in them.
+/// The run ended: rounds whose time had come while the round before was not over book what had fallen due in them.
 async fn book_what_was_due(
     context: &Rc<Context>,
     spool: &Spool,
@@ -184,9 +184,10 @@ async fn book_what_was_due(
     stop: &mut Stop,
     result: &mut Result<(), EngineError>,
 ) {
-    let now_us = context.schedule.now_us();
+    let ended_us = context.end.came_us().unwrap_or_default();
     let is_open_loop = !context.schedule.pace().is_closed_loop();
-    while let Some(Reverse(opening)) = openings.pop().filter(|Reverse(opening)| is_open_loop && opening.at_us <= now_us)
+    while let Some(Reverse(opening)) =
+        openings.pop().filter(|Reverse(opening)| is_open_loop && opening.at_us <= ended_us)
     {
         let task = SessionTask::new(context, spool, &opening);
         let ended = task.run(stop).await;

@@ -111,7 +111,7 @@ async fn the_end_of_the_run_does_not_wait_for_a_rollback() {
         "ROLLBACK" => Deed::Hang,
         _ => Deed::Answer,
     });
-    let story = Story::new(CLIENTS).session(1).query(0, 1, "BEGIN").query(1, 1, "SELECT 1").query(2, 1, "COMMIT");
+    let story = Story::new(CLIENTS).session(1).query(0, 1, "BEGIN").query(1, 1, "SELECT 1").query(1, 1, "COMMIT");
     let place = endpoint(server.target());
     let replaying = story.replay_at(&place, server.until_heard("ROLLBACK"));
     let replayed = tokio::time::timeout(PATIENT / 2, replaying).await.expect("long before the rollback's own deadline");
