@@ -17,5 +17,6 @@ mod read_only;
 mod retry;
 mod rounds;
 mod shape;
+mod simulation;
 mod stand_in;
 mod story;
