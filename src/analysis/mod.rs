@@ -16,6 +16,8 @@ mod spans;
 mod streams;
 mod tenants;
 mod trust;
+#[cfg(test)]
+mod trust_tests;
 mod unite;
 #[cfg(test)]
 mod worked_cases;

@@ -18,7 +18,7 @@ use crate::words::ids::Fingerprint;
 
 /// What the server does with a request that is sent now.
 #[derive(Clone, Copy)]
-enum Answer {
+pub(super) enum Answer {
     /// An answer at this moment.
     At(u64),
     /// The connection is lost or refused at this moment.
@@ -28,13 +28,13 @@ enum Answer {
 }
 
 /// A run being made up.
-struct Run {
+pub(super) struct Run {
     deadline_ms: u64,
-    samples: Vec<Sample>,
+    pub samples: Vec<Sample>,
 }
 
 impl Run {
-    fn new(deadline_ms: u64) -> Self {
+    pub fn new(deadline_ms: u64) -> Self {
         Self { deadline_ms, samples: Vec::new() }
     }
 
@@ -54,7 +54,7 @@ impl Run {
     }
 
     /// One session of `tenant` that has requests due at `due_ms`, in order, and waits for each answer.
-    fn session(
+    pub fn session(
         &mut self,
         (tenant, session): (u32, u32),
         due_ms: impl Iterator<Item = (u64, SampleClass)>,
@@ -78,7 +78,7 @@ impl Run {
     }
 
     /// A read and a write every `interval_ms`, on many connections, and a login every second.
-    fn probes(&mut self, interval_ms: usize, answer: impl Fn(SampleClass, u64) -> Answer) -> &mut Self {
+    pub fn probes(&mut self, interval_ms: usize, answer: impl Fn(SampleClass, u64) -> Answer) -> &mut Self {
         for due_ms in (0..END_MS).step_by(interval_ms) {
             for class in [SampleClass::Read, SampleClass::Write] {
                 let sample = self.sample(class, due_ms, due_ms, answer(class, due_ms));
@@ -93,7 +93,7 @@ impl Run {
         self
     }
 
-    fn findings(&self) -> Findings {
+    pub fn findings(&self) -> Findings {
         analysis(&self.samples).snapshot()
     }
 
@@ -143,7 +143,7 @@ fn analysis(samples: &[Sample]) -> Analysis {
     analysis_of(facts(), samples)
 }
 
-fn analysis_of(facts: RunFacts, samples: &[Sample]) -> Analysis {
+pub(super) fn analysis_of(facts: RunFacts, samples: &[Sample]) -> Analysis {
     let tenant =
         |name: &str| TenantFact { tenant: name.into(), tier: None, region: None, databases: vec!["app".into()] };
     let mut analysis = Analysis::new(facts, vec![tenant("acme"), tenant("globex")], Vec::new());
@@ -164,7 +164,7 @@ fn analysis_of(facts: RunFacts, samples: &[Sample]) -> Analysis {
 }
 
 /// Reads and writes in turns every `every_ms`, the first at `from_ms`.
-fn turns(from_ms: u64, every_ms: usize) -> impl Iterator<Item = (u64, SampleClass)> {
+pub(super) fn turns(from_ms: u64, every_ms: usize) -> impl Iterator<Item = (u64, SampleClass)> {
     (from_ms..END_MS).step_by(every_ms).zip([SampleClass::Read, SampleClass::Write].into_iter().cycle())
 }
 
@@ -181,7 +181,7 @@ fn refusing(from_ms: u64, to_ms: u64) -> impl Fn(SampleClass, u64) -> Answer + C
     }
 }
 
-fn up(_: SampleClass, sent_ms: u64) -> Answer {
+pub(super) fn up(_: SampleClass, sent_ms: u64) -> Answer {
     Answer::At(sent_ms + 1)
 }
 
@@ -404,45 +404,6 @@ fn a_run_that_went_well_is_to_be_trusted_and_its_writes_are_counted() {
     assert_eq!((findings.downtime.max_us, findings.downtime.resolution_us), (Some(0), Some(50_000)));
     assert_eq!(findings.series.len(), 100);
     assert_eq!((findings.series[50].ok, findings.series[50].bad), (10, 0));
-}
-
-#[test]
-fn a_tool_that_was_late_says_so() {
-    let mut run = Run::new(1_000);
-    run.session((0, 0), turns(0, 100), up).probes(50, up);
-    for sample in run.samples.iter_mut().filter(|sample| sample.kind == SampleKind::Request) {
-        sample.sent_us = sample.sent_us.map(|us| us + 30_000);
-        sample.done_us += 30_000;
-    }
-    let reasons = run.findings().trust.reasons;
-    let codes: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.limit)).collect();
-    assert_eq!(codes, [("generator_late", Some(20_000.0)), ("generator_late", Some(20_000.0))]);
-}
-
-#[test]
-fn a_tool_without_descriptors_says_so_and_calls_no_server_down() {
-    let mut run = Run::new(1_000);
-    run.session((0, 0), turns(0, 100), up).probes(50, up);
-    let starved = request(SampleClass::Connect, Outcome::Skipped, 40_000, 40_000);
-    run.samples.push(Sample { kind: SampleKind::Connect, tenant: Some(0), ..starved });
-    let findings = run.findings();
-    let codes: Vec<_> = findings.trust.reasons.iter().map(|reason| (reason.code.as_str(), reason.value)).collect();
-    assert_eq!(codes, [("generator_starved", Some(1.0))]);
-    assert_eq!(findings.downtime.max_us, Some(0));
-}
-
-#[test]
-fn a_clock_that_was_set_and_a_capture_with_holes_are_reasons_with_their_numbers() {
-    let mut run = Run::new(1_000);
-    run.session((0, 0), turns(0, 100), up).probes(50, up);
-    let mut analysis = analysis_of(RunFacts { capture_lost_share: 0.02, ..facts() }, &run.samples);
-    for by_us in [-49_000, -51_000, 50_000] {
-        analysis.event(&TimelineEvent { at_us: 30_000_000, what: What::ClockStepped { by_us } });
-    }
-    let reasons = analysis.snapshot().trust.reasons;
-    let codes: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.value, reason.limit)).collect();
-    let stepped = ("clock_stepped", Some(-51_000.0), Some(50_000.0));
-    assert_eq!(codes, [stepped, ("capture_lost", Some(0.02), Some(0.001))]);
 }
 
 #[test]

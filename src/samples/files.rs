@@ -28,8 +28,7 @@ pub fn parts(dir: &Path) -> Result<Vec<PathBuf>, SamplesError> {
     Ok(numbered_parts(dir)?.into_iter().map(|part| part.path).collect())
 }
 
-/// Merges small parts into parts of up to `SAMPLES_PER_PART_MAX` samples and removes the small ones and what was left
-/// open. To be called when nobody writes any more.
+/// Merges small parts into parts of up to `SAMPLES_PER_PART_MAX` samples and removes the small ones. To be called when nobody writes any more.
 ///
 /// # Errors
 /// When a part cannot be read or written: what was not yet merged then stays as it is, and every sample still counts

@@ -32,6 +32,8 @@ const COPY_REFUSAL: &str = "COPY data was not captured";
 pub struct Connection {
     stream: Stream,
     outbox: BytesMut,
+    /// More was written than there is to be space for when it has left.
+    is_outbox_large: bool,
     /// Bytes that were handed to the TLS layer or the socket and perhaps not flushed.
     unflushed: bool,
     inbox: Inbox,
@@ -67,6 +69,9 @@ pub(super) enum Greeting {
     Ready,
 }
 
+/// A session does not keep the space of a longer request than this.
+const OUTBOX_BYTES_KEPT: usize = 128 << 10;
+
 /// The kinds of messages whose bodies are looked at; rows, descriptions and notices are passed over.
 fn is_kept(tag: u8) -> bool {
     matches!(tag, b'C' | b'E' | b'G' | b'K' | b'R' | b'S' | b'W' | b'Z')
@@ -77,6 +82,7 @@ impl Connection {
         Self {
             stream,
             outbox: BytesMut::new(),
+            is_outbox_large: false,
             unflushed: false,
             inbox: Inbox::default(),
             frames: Frames::new(is_kept),
@@ -386,6 +392,7 @@ impl Connection {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Instant>> {
         let at = now();
         if !self.outbox.is_empty() {
+            self.is_outbox_large |= self.outbox.len() > OUTBOX_BYTES_KEPT;
             ready!(self.poll_write(cx))?;
             // What is left leaves while the reply is awaited; an error shows there, too.
             let _ = self.poll_flush(cx);
@@ -410,6 +417,9 @@ impl Connection {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.outbox.advance(written);
+        if self.is_outbox_large && self.outbox.is_empty() {
+            (self.outbox, self.is_outbox_large) = (BytesMut::new(), false);
+        }
         self.unflushed = true;
         Poll::Ready(Ok(()))
     }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use super::head::PARTS_AT_ONCE_MAX;
 use crate::pgwire::frontend;
 use crate::replay::spool::{CopyPart, SessionRequests};
 use crate::server::{ConnectError, Connection, ReplySummary, Turn};
@@ -28,6 +29,8 @@ pub(super) struct Copying<'a> {
     syncs: u32,
     /// The server takes data.
     is_streaming: bool,
+    /// It failed: what is left of the COPY's data is passed over.
+    is_failed: bool,
 }
 
 impl<'a> Copying<'a> {
@@ -35,12 +38,15 @@ impl<'a> Copying<'a> {
     pub fn new(data: &'a mut SessionRequests, holds: &[usize], out: &mut BytesMut) -> Self {
         let mut held = VecDeque::with_capacity(holds.len());
         holds.iter().rev().for_each(|hold| held.push_front(out.split_off(*hold)));
-        Self { data, held, syncs: count_syncs(out), is_streaming: false }
+        Self { data, held, syncs: count_syncs(out), is_streaming: false, is_failed: false }
     }
 
     /// Sees the request to the end of its reply. Cancel-safe.
     pub async fn read_reply(&mut self, connection: &mut Connection) -> Result<ReplySummary, ConnectError> {
         loop {
+            while self.is_failed && !self.pass_over(connection) {
+                tokio::task::yield_now().await;
+            }
             if self.is_streaming && connection.out().is_empty() {
                 // A COPY of many gigabytes must not keep the other sessions of its thread waiting.
                 tokio::task::yield_now().await;
@@ -49,7 +55,7 @@ impl<'a> Copying<'a> {
             match connection.next_turn(self.is_streaming).await? {
                 Turn::Written => {}
                 Turn::CopyIn => self.is_streaming = true,
-                Turn::Failed => self.pass_over(connection),
+                Turn::Failed => self.is_failed = true,
                 Turn::Reply(reply) => return Ok(reply),
             }
         }
@@ -77,13 +83,19 @@ impl<'a> Copying<'a> {
     }
 
     /// The server passes over everything up to the next Sync, so it is given one, and the rest of the COPY's data is not.
-    fn pass_over(&mut self, connection: &mut Connection) {
-        if std::mem::take(&mut self.is_streaming) {
-            while let Ok(Some(CopyPart::Data(_))) = self.data.next_copy_part() {}
+    /// False while there is more of that.
+    fn pass_over(&mut self, connection: &mut Connection) -> bool {
+        if self.is_streaming {
+            let mut passes_data = || matches!(self.data.next_copy_part(), Ok(Some(CopyPart::Data(_))));
+            if (0..PARTS_AT_ONCE_MAX).all(|_| passes_data()) {
+                return false;
+            }
         }
+        (self.is_streaming, self.is_failed) = (false, false);
         while self.syncs <= connection.readies() && !self.held.is_empty() {
             self.release(connection);
         }
+        true
     }
 
     fn release(&mut self, connection: &mut Connection) {

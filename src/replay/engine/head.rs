@@ -52,6 +52,9 @@ pub(super) enum LeftOut {
 /// Requests that are left out and passed over in one go: the next of them waits for its time, so that other sessions go on.
 const PASSED_AT_ONCE_MAX: u32 = 256;
 
+/// Parts of COPY data, of 64 KiB at most, that are passed over in one go.
+pub(super) const PARTS_AT_ONCE_MAX: usize = 16;
+
 impl Head {
     /// Stands before the first request.
     pub fn new(requests: SessionRequests, turn: Turn) -> Self {
@@ -59,7 +62,7 @@ impl Head {
     }
 
     /// Goes to the next request; the session is done with the one before since `free_us`.
-    pub fn advance(&mut self, schedule: &Schedule, free_us: u64) -> Result<(), SpoolError> {
+    pub async fn advance(&mut self, schedule: &Schedule, free_us: u64) -> Result<(), SpoolError> {
         self.kept_sql = None;
         let Turn { number, copy, .. } = self.turn;
         let pace = schedule.pace();
@@ -68,10 +71,10 @@ impl Head {
             () if pace.read_only && facts.writes => Some(LeftOut::Write),
             () => None,
         };
-        let mut facts = self.requests.advance()?;
+        let mut facts = self.next_request().await?;
         let mut passed = 0;
         while passed < PASSED_AT_ONCE_MAX && facts.as_ref().and_then(left_out) == Some(LeftOut::Copy) {
-            facts = self.requests.advance()?;
+            facts = self.next_request().await?;
             passed += 1;
         }
         let next = facts.map(|mut facts| {
@@ -92,6 +95,14 @@ impl Head {
             self.answered_t_us = Some(facts.t_us.saturating_add(facts.captured.total_us));
         }
         Ok(())
+    }
+
+    /// Reads the next request. Data of the one before that nobody read may be gigabytes: others go on meanwhile.
+    async fn next_request(&mut self) -> Result<Option<RequestFacts>, SpoolError> {
+        while !self.requests.pass_over_data(PARTS_AT_ONCE_MAX)? {
+            tokio::task::yield_now().await;
+        }
+        self.requests.advance()
     }
 
     /// Marks the request that is next; its data must not have been read.

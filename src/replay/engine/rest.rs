@@ -35,7 +35,7 @@ impl SessionTask {
         if is_skipped {
             give_up(&self.context, self.about, &mut self.state, &next);
             self.state.let_others_go_on().await;
-            self.advance()?;
+            self.advance().await?;
         } else {
             self.state.wants_connection = true;
         }

@@ -66,7 +66,7 @@ impl SessionTask {
     ///
     /// # Errors
     /// The spool cannot be read.
-    pub fn begin_turn(&mut self, turn: Turn) -> Result<(), SpoolError> {
+    pub async fn begin_turn(&mut self, turn: Turn) -> Result<(), SpoolError> {
         let session = &self.spool.sessions()[self.index];
         self.head = Head::new(self.spool.requests(session), turn);
         // What stood for the round before tells that it is over.
@@ -74,18 +74,18 @@ impl SessionTask {
         self.closes_us = closes_us(&self.context, &self.spool, session, turn);
         self.state.end_tries(&self.context);
         self.state.skipping = false;
-        self.advance()
+        self.advance().await
     }
 
     /// The request that is next, be it in the next round.
     ///
     /// # Errors
     /// The spool cannot be read.
-    pub fn next_of_all_rounds(&mut self) -> Result<Option<Next>, SpoolError> {
+    pub async fn next_of_all_rounds(&mut self) -> Result<Option<Next>, SpoolError> {
         while self.head.next().is_none()
             && let Some(turn) = self.next_turn()
         {
-            self.begin_turn(turn)?;
+            self.begin_turn(turn).await?;
         }
         Ok(self.head.next())
     }
@@ -99,7 +99,7 @@ impl SessionTask {
         let session = &self.spool.sessions()[self.index];
         self.link.start_over(carried_in(session, self.context.schedule.pace().read_only)).await;
         self.state.free_us = self.context.schedule.now_us();
-        self.begin_turn(turn)?;
+        self.begin_turn(turn).await?;
         Ok(true)
     }
 }

@@ -91,7 +91,7 @@ impl SessionTask {
     }
 
     async fn go_through(&mut self, stop: &mut Stop) -> Result<(), SpoolError> {
-        self.advance()?;
+        self.advance().await?;
         loop {
             let woken = match self.link.is_up() {
                 true => self.wait_until_due(stop).await?,
@@ -154,7 +154,7 @@ impl SessionTask {
                 () = context.timer.until(gives_up_us) => {
                     let Some(next) = head.next() else { return Ok(Woken::Closed) };
                     give_up(context, *about, state, &next);
-                    head.advance(&context.schedule, state.free_us)?;
+                    head.advance(&context.schedule, state.free_us).await?;
                     tell(order.as_ref(), head, state);
                     tenant.set(head.tenant());
                     state.let_others_go_on().await;
@@ -171,7 +171,7 @@ impl SessionTask {
                 self.stand_where_it_would(&next.facts).await;
             }
             self.state.let_others_go_on().await;
-            return self.advance();
+            return self.advance().await;
         }
         let skipped = self.state.skipping && next.facts.part.inside;
         let gives_up_us = self.context.gives_up_us(&next, &self.state);
@@ -183,7 +183,7 @@ impl SessionTask {
         } else if !self.send(next, stop).await? {
             return Ok(());
         }
-        self.advance()
+        self.advance().await
     }
 
     /// Sends a request and sees it to its end. False when it is still to be sent: not a byte of it left, or its client
@@ -402,8 +402,8 @@ impl SessionTask {
     }
 
     /// Goes to the next request; the one before is over, and the others may know.
-    pub fn advance(&mut self) -> Result<(), SpoolError> {
-        self.head.advance(&self.context.schedule, self.state.free_us)?;
+    pub async fn advance(&mut self) -> Result<(), SpoolError> {
+        self.head.advance(&self.context.schedule, self.state.free_us).await?;
         tell(self.order.as_ref(), &self.head, &self.state);
         Ok(())
     }
@@ -417,13 +417,13 @@ impl SessionTask {
         self.state.settle(&context);
         while let Some(tried) = self.state.take_last_try() {
             context.book_last(tried);
-            self.head.advance(schedule, self.state.free_us)?;
+            self.head.advance(schedule, self.state.free_us).await?;
         }
         if schedule.pace().is_closed_loop() {
             return Ok(());
         }
         let ended_us = context.end.came_us().unwrap_or(now_us);
-        while let Some(next) = self.next_of_all_rounds()?
+        while let Some(next) = self.next_of_all_rounds().await?
             && next.due_us <= ended_us
         {
             let gives_up_us = self.context.gives_up_us(&next, &self.state);
@@ -435,7 +435,7 @@ impl SessionTask {
                 let sample = Sample { message, done_us: now_us, ..unsent(self.about, &next) };
                 self.context.book.sample(Sample { outcome: Outcome::Skipped, ..sample });
             }
-            self.advance()?;
+            self.advance().await?;
         }
         Ok(())
     }

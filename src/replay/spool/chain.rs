@@ -14,6 +14,9 @@ use std::sync::Arc;
 const PAYLOAD_BYTES: usize = 4096 - HEAD_BYTES;
 const HEAD_BYTES: usize = 12;
 
+/// A reader does not keep the space of a longer record than this.
+const SPANNING_BYTES_KEPT: usize = 64 << 10;
+
 /// The file that chains are appended to.
 #[derive(Debug)]
 pub(super) struct BlockFile {
@@ -138,6 +141,9 @@ impl ChainReader {
     /// The file cannot be read, or is damaged (`InvalidData`).
     pub fn advance(&mut self) -> io::Result<bool> {
         self.spanning.clear();
+        if self.spanning.capacity() > SPANNING_BYTES_KEPT {
+            self.spanning = Vec::new();
+        }
         self.record = None;
         if self.at == self.end && !self.load_block()? {
             return Ok(false);

@@ -4,6 +4,7 @@
 //! which ids it returns and which it sends. A value is an id that was returned before if a column of its name can have it; where
 //! that is not sure it is only counted. Bounded: the last ids are remembered. Must not know files.
 
+use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -29,6 +30,9 @@ const SAME_VALUE_MAX: usize = 8;
 
 /// Tables that are known to have returned ids.
 const TABLES_MAX: usize = 4_096;
+
+/// Columns of which it is remembered whether they refer to one of those.
+const COLUMNS_MAX: usize = 4_096;
 
 /// A request of a session, as it was captured.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,8 @@ pub(super) struct KnownIds {
     /// The keys by their age.
     ring: VecDeque<Key>,
     tables: HashSet<Arc<str>>,
+    /// Columns of which it was asked whether they refer to one of the tables.
+    columns: RefCell<FxHashMap<Box<str>, bool>>,
 }
 
 /// A value in a database.
@@ -171,9 +177,20 @@ impl KnownIds {
 
     /// Whether the column is surely not that of an id which was returned: it is no id, or another table's.
     fn is_of_another(&self, named: &NamedValue, column: &str) -> bool {
-        !is_id_like(column)
-            || (column == "id" && !named.tables.is_empty())
-            || self.tables.iter().any(|table| refers_to(column, table, "id") == Some(1))
+        !is_id_like(column) || (column == "id" && !named.tables.is_empty()) || self.refers_to_any(column)
+    }
+
+    fn refers_to_any(&self, column: &str) -> bool {
+        let mut columns = self.columns.borrow_mut();
+        if let Some(refers) = columns.get(column) {
+            return *refers;
+        }
+        if columns.len() == COLUMNS_MAX {
+            columns.clear();
+        }
+        let refers = self.tables.iter().any(|table| refers_to(column, table, "id") == Some(1));
+        columns.insert(column.into(), refers);
+        refers
     }
 
     /// An id was returned; gives its slot.
@@ -186,8 +203,9 @@ impl KnownIds {
         }
         if let Origin::Column { table: Some(table), .. } = origin
             && self.tables.len() < TABLES_MAX
+            && self.tables.insert(Arc::clone(table))
         {
-            self.tables.insert(Arc::clone(table));
+            self.columns.get_mut().clear();
         }
         let slot = self.next_slot;
         self.next_slot += 1;

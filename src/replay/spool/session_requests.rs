@@ -62,6 +62,19 @@ impl SessionRequests {
         Ok(None)
     }
 
+    /// Passes over so many parts of the request's data at most; true when none is left.
+    ///
+    /// # Errors
+    /// The spool is damaged or its disk cannot be read.
+    pub fn pass_over_data(&mut self, parts_max: usize) -> Result<bool, SpoolError> {
+        for _ in 0..parts_max {
+            if self.next_copy_part()?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Where the request stands that [`Self::advance`] went to, before its data is read.
     pub fn place(&self) -> RequestPlace {
         RequestPlace(self.chain.place())
@@ -193,6 +206,16 @@ mod tests {
         assert_eq!(requests.go_back(place).unwrap().unwrap().t_us, 10);
         assert_eq!(requests.current().unwrap().body.session_sql(), b"COPY t FROM STDIN");
         assert_eq!(requests.next_copy_part().unwrap(), Some(CopyPart::Data(b"1\n")));
+        assert_eq!(requests.advance().unwrap().unwrap().t_us, 20);
+    }
+
+    #[test]
+    fn data_can_be_passed_over_by_and_by() {
+        let spool = spool();
+        let mut requests = spool.requests(&spool.sessions()[0]);
+        requests.advance().unwrap();
+        assert!(!requests.pass_over_data(2).unwrap(), "the data and its end");
+        assert!(requests.pass_over_data(1).unwrap());
         assert_eq!(requests.advance().unwrap().unwrap().t_us, 20);
     }
 
