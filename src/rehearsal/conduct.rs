@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::answers::{await_groups, server_version};
+use super::facts::us;
 use super::plans;
 use super::signals::{Cancelled, wait};
 use crate::facts::StatementFact;
@@ -44,8 +45,8 @@ pub struct Score<'a> {
     pub run_dir: &'a RunDir,
     /// The old server's major, for its plans.
     pub major: PgMajor,
-    /// Time from now until the workload's first moment: sessions connect in it.
-    pub lead: Duration,
+    /// The microsecond of the run at which the workload's first moment lies: sessions connect before it.
+    pub starts_us: u64,
     pub cancelled: Cancelled,
 }
 
@@ -59,7 +60,6 @@ pub async fn conduct(
     let recorder = context.recorder.clone();
     let mut conducted = Conducted { complete: false, interrupted: None, steps: None, silent: Vec::new() };
 
-    let warmup_ends = Instant::now() + score.lead + phases.warmup;
     recorder.event(What::PhaseStarted { phase: Phase::Warmup });
     say(&format!("warmup: {} s", phases.warmup.as_secs_f64()));
     let mut cancelled = score.cancelled.clone();
@@ -67,12 +67,16 @@ pub async fn conduct(
         () = explain(score, context, Side::Before) => {}
         signal = wait(&mut cancelled) => return interrupted(conducted, context, signal),
     }
+    // By the schedule and not by the timer, which is some milliseconds late: what falls due meanwhile is no warmup. Only
+    // plans that took longer move it.
+    let warm_us = (score.starts_us + us(phases.warmup)).max(recorder.clock().now_us());
+    let warmup_ends = Instant::from_std(recorder.clock().to_instant(warm_us));
     if let Some(signal) = until(warmup_ends, &mut score.cancelled).await {
         return interrupted(conducted, context, signal);
     }
-    recorder.event(What::PhaseEnded { phase: Phase::Warmup });
+    recorder.event_at(warm_us, What::PhaseEnded { phase: Phase::Warmup });
 
-    recorder.event(What::PhaseStarted { phase: Phase::Before });
+    recorder.event_at(warm_us, What::PhaseStarted { phase: Phase::Before });
     say(&format!("before: {} s of baseline", phases.before.as_secs_f64()));
     if let Some(signal) = until(Instant::now() + phases.before, &mut score.cancelled).await {
         return interrupted(conducted, context, signal);

@@ -232,7 +232,7 @@ async fn measure(
         statements: spool.statements(),
         run_dir,
         major: major_of(&facts),
-        lead: Duration::from_micros(start_us),
+        starts_us: start_us,
         cancelled: signals.cancelled(),
     };
     let mut conducted = match shard.is_driver() {

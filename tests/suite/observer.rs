@@ -37,6 +37,8 @@ const WRITE: &str = "INSERT INTO observed DEFAULT VALUES";
 
 /// How far a report may be from what was observed.
 const TOLERANCE_MS: f64 = 50.0;
+/// How far the worst of several outages may be: a login that had to wait for a processor, and never a part of an outage.
+const WORST_MS: f64 = 1_000.0;
 
 /// Clients of each class.
 const PAIRS: u32 = 2;
@@ -125,7 +127,8 @@ impl Observed {
         reported.iter().enumerate().map(difference).collect()
     }
 
-    /// A report's outages of a tenant, `outages` of them, are as long as observed: within 50 ms, in the median.
+    /// A report's outages of a tenant, `outages` of them, are as long as observed: within 50 ms, in the median, and
+    /// none far from it.
     ///
     /// # Panics
     /// When they are not.
@@ -133,7 +136,7 @@ impl Observed {
         let mut differences_ms = self.differences_ms(tenant);
         assert_eq!(differences_ms.len(), outages, "observed {:?}, reported {tenant}", self.pairs);
         differences_ms.sort_by(f64::total_cmp);
-        let agrees = differences_ms[outages / 2] <= TOLERANCE_MS;
+        let agrees = differences_ms[outages / 2] <= TOLERANCE_MS && differences_ms[outages - 1] <= WORST_MS;
         assert!(agrees, "{differences_ms:?} ms apart: observed {:?}, reported {tenant}", self.pairs);
     }
 }
