@@ -31,6 +31,8 @@ pub(super) struct Course {
     pub order: Option<OrderKept>,
     /// Requests that a read-only replay left out.
     pub writes_left_out: Option<u64>,
+    /// Settings and the like that new connections did not take after old ones were lost.
+    pub settings_lost: u64,
     /// What became of ids that the server generates.
     pub ids: Option<IdsMapped>,
     /// Why a ledger could not be read back to its end.
@@ -82,6 +84,7 @@ impl Course {
             What::WorkloadEnded { .. } => self.workload_ended_us = Some(at_us),
             What::OrderKept { waits, broken } => self.order = Some(OrderKept { waits: *waits, broken: *broken }),
             What::WritesLeftOut { requests } => self.writes_left_out = Some(*requests),
+            What::SettingsLost { settings } => self.settings_lost += settings,
             What::IdsMapped { mapped, unfilled, unsure } => {
                 self.ids = Some(IdsMapped { mapped: *mapped, unfilled: *unfilled, unsure: *unsure });
             }

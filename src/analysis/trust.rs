@@ -133,6 +133,7 @@ impl Evidence<'_> {
             unmapped_share: self.facts.unmapped_share,
             order: self.course.order,
             writes_left_out: self.course.writes_left_out,
+            settings_lost: self.course.settings_lost,
             reasons: checks.into_iter().flatten().chain(shards::reasons(self.facts)).collect(),
         }
     }

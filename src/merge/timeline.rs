@@ -105,6 +105,7 @@ impl United<'_> {
             What::InFlight { .. }
             | What::ClockStepped { .. }
             | What::GeneratorBlind { .. }
+            | What::SettingsLost { .. }
             | What::AnswerDiffered { .. } => self.kept.push(event),
             _ if is_base => self.kept.push(event),
             _ => {}

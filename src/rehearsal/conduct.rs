@@ -60,23 +60,9 @@ pub async fn conduct(
     let recorder = context.recorder.clone();
     let mut conducted = Conducted { complete: false, interrupted: None, steps: None, silent: Vec::new() };
 
-    recorder.event(What::PhaseStarted { phase: Phase::Warmup });
-    say(&format!("warmup: {} s", phases.warmup.as_secs_f64()));
-    let mut cancelled = score.cancelled.clone();
-    tokio::select! {
-        () = explain(score, context, Side::Before) => {}
-        signal = wait(&mut cancelled) => return interrupted(conducted, context, signal),
-    }
-    // By the schedule and not by the timer, which is some milliseconds late: what falls due meanwhile is no warmup. Only
-    // plans that took longer move it.
-    let warm_us = (score.starts_us + us(phases.warmup)).max(recorder.clock().now_us());
-    let warmup_ends = Instant::from_std(recorder.clock().to_instant(warm_us));
-    if let Some(signal) = until(warmup_ends, &mut score.cancelled).await {
+    if let Some(signal) = warm_up(score, context, say).await {
         return interrupted(conducted, context, signal);
     }
-    recorder.event_at(warm_us, What::PhaseEnded { phase: Phase::Warmup });
-
-    recorder.event_at(warm_us, What::PhaseStarted { phase: Phase::Before });
     say(&format!("before: {} s of baseline", phases.before.as_secs_f64()));
     if let Some(signal) = until(Instant::now() + phases.before, &mut score.cancelled).await {
         return interrupted(conducted, context, signal);
@@ -122,6 +108,33 @@ pub async fn conduct(
     recorder.event(What::PhaseEnded { phase: Phase::After });
     conducted.complete = outcome == StepOutcome::Ok;
     conducted
+}
+
+/// Conducts warmup up to the beginning of `before`, or gives the signal that ended it.
+async fn warm_up(
+    score: &mut Score<'_>,
+    context: &UpgradeContext,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Option<&'static str> {
+    let recorder = &context.recorder;
+    let warmup = score.scenario.phases.warmup;
+    recorder.event(What::PhaseStarted { phase: Phase::Warmup });
+    say(&format!("warmup: {} s", warmup.as_secs_f64()));
+    let mut cancelled = score.cancelled.clone();
+    tokio::select! {
+        () = explain(score, context, Side::Before) => {}
+        signal = wait(&mut cancelled) => return Some(signal),
+    }
+    // By the schedule and not by the timer, which is some milliseconds late: what falls due meanwhile is no warmup. Only
+    // plans that took longer move it.
+    let warm_us = (score.starts_us + us(warmup)).max(recorder.clock().now_us());
+    let ends = Instant::from_std(recorder.clock().to_instant(warm_us));
+    if let Some(signal) = until(ends, &mut score.cancelled).await {
+        return Some(signal);
+    }
+    recorder.event_at(warm_us, What::PhaseEnded { phase: Phase::Warmup });
+    recorder.event_at(warm_us, What::PhaseStarted { phase: Phase::Before });
+    None
 }
 
 /// Takes the plans of one side; what cannot be had is left out, since no rehearsal should fail for it.

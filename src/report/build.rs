@@ -306,6 +306,7 @@ fn trust(trust: &findings::Trust) -> Trust {
         capture_lost_share: trust.capture_lost_share,
         unmapped_share: trust.unmapped_share,
         writes_left_out: trust.writes_left_out,
+        settings_lost: trust.settings_lost,
         order: trust.order.map(|order| OrderKept { waits: order.waits, broken: order.broken }),
         reasons: trust.reasons.iter().map(reason).collect(),
     }

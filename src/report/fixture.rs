@@ -89,6 +89,7 @@ pub fn passed() -> Report {
             unmapped_share: 0.0,
             order: None,
             writes_left_out: None,
+            settings_lost: 0,
             reasons: vec![],
         },
         objectives: vec![

@@ -168,9 +168,15 @@ pub fn trust(report: &Report) -> String {
     let left_out = trust
         .writes_left_out
         .map_or_else(String::new, |requests| format!(", {} writing requests left out", count(requests)));
+    let settings_lost = match trust.settings_lost {
+        0 => String::new(),
+        settings => format!(", {} not taken by new connections", things(settings, "setting")),
+    };
     let cpu = trust.cpu_share_max.map_or_else(String::new, |share| format!(", CPU at most {}", percent(share)));
     let offered = count(trust.offered);
-    format!("{word}: schedule lag p99 {lag}, {share} of due requests offered ({offered}){left_out}{cpu}{order}")
+    format!(
+        "{word}: schedule lag p99 {lag}, {share} of due requests offered ({offered}){left_out}{settings_lost}{cpu}{order}"
+    )
 }
 
 /// How many answers were not the captured ones.

@@ -212,6 +212,9 @@ pub struct Trust {
     /// Requests that a read-only replay left out, since they write; null otherwise.
     #[serde(default)]
     pub writes_left_out: Option<u64>,
+    /// Settings, prepared statements and the like of sessions that new connections did not take after old ones were lost.
+    #[serde(default)]
+    pub settings_lost: u64,
     /// Empty if the measurement can be trusted.
     pub reasons: Vec<Reason>,
 }

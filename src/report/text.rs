@@ -213,10 +213,13 @@ impl Screen {
     /// The statements with the most answers that are not the captured ones, each with the place of the first.
     fn divergence(&mut self, report: &Report) {
         let statements = &report.divergence.statements;
+        let ids = headline::ids(report);
         if statements.is_empty() {
+            ids.iter().for_each(|ids| self.labelled(Style::Bold, "IDS", ids));
             return;
         }
         self.labelled(Style::Unsure, "DIVERGENCE", &headline::divergence(report));
+        ids.iter().for_each(|ids| self.indented(ids));
         let rows = statements.iter().take(DIFFERING_MAX).map(|statement| {
             vec![
                 format!("{} of {}", count(statement.differing), count(statement.compared)),
@@ -345,7 +348,8 @@ mod tests {
         for (name, report) in fixture::all() {
             let screen = render(&report, Colour::Never);
             assert!(screen.lines().all(|line| line.chars().count() <= COLUMNS_MAX), "{name} is too wide");
-            assert!(screen.lines().count() <= 48, "{name} does not fit on a screen");
+            // Of 50 lines, one is the next prompt.
+            assert!(screen.lines().count() <= 49, "{name} does not fit on a screen");
             insta::assert_snapshot!(name, screen);
         }
     }

@@ -74,7 +74,7 @@ pub struct WorkloadChoice {
     pub order: Order,
     /// How long a request waits at most for a commit that `order` puts before it.
     pub order_wait: Duration,
-    /// Every session is replayed this many times, shifted; 1 to 65,535.
+    /// Every session is replayed this many times, shifted; 1 to 10,000.
     pub copies: u16,
     /// Each session of each copy but the first starts later by a part of this, in captured time.
     pub copy_jitter: Duration,

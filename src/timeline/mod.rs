@@ -115,6 +115,11 @@ pub enum What {
     WritesLeftOut {
         requests: u64,
     },
+    /// The end of a replay in which connections were lost: settings, prepared statements and the like of their sessions that
+    /// new connections did not take.
+    SettingsLost {
+        settings: u64,
+    },
     /// The end of a replay in which clients sent ids that the server generates, or may have: those replaced by the server's
     /// new ones, those that were not there yet and were sent as captured, and values of which it is not sure whether they
     /// are such ids, which were sent as captured, too.

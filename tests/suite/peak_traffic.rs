@@ -1,5 +1,7 @@
 //! More traffic than was captured, and traffic that changes nothing, by the real program on real servers.
 
+use std::cell::Cell;
+
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Ran, number, program, ran};
@@ -65,6 +67,7 @@ copies = 0
 struct External {
     bench: Bench,
     server: Server,
+    runs: Cell<u32>,
 }
 
 impl External {
@@ -72,7 +75,7 @@ impl External {
         let server = Server::start("16", "");
         server.ask("postgres", &["-f", bench.path("schema.sql").to_str().unwrap()]);
         server.ask("postgres", &["-c", "ALTER DATABASE postgres SET pgrehearse.disposable = 'on'"]);
-        Self { bench, server }
+        Self { bench, server, runs: Cell::new(0) }
     }
 
     /// Replays a workload of the bench; `keys` are those of `[workload]`.
@@ -84,7 +87,7 @@ impl External {
         );
         let path = self.bench.path("external.toml");
         std::fs::write(&path, scenario).unwrap();
-        let dir = self.bench.path(&format!("run-of-{}", keys.len()));
+        let dir = self.bench.path(&format!("run-{}", self.runs.replace(self.runs.get() + 1)));
         let mut command = program();
         command.arg("run").arg(&path).arg("--out").arg(&dir);
         ran(command.output().unwrap(), dir)

@@ -194,23 +194,31 @@ fn replay(
         stand_over(&reported, &in_flight, recorder)
     });
     let report = result?;
-    if order.is_some() {
+    tell(&report, order.is_some(), settings.pace.read_only, ids.counts(), recorder);
+    match (report.counts.offered, report.counts.booked()) {
+        (offered, booked) if offered != booked => Err(EngineError::Miscounted { offered, booked }),
+        _ => Ok(report),
+    }
+}
+
+/// Tells the timeline what the report says that no sample does.
+fn tell(report: &EngineReport, keeps_order: bool, read_only: bool, ids: IdCounts, recorder: &Recorder) {
+    if keeps_order {
         let (waits, broken) = report.order_waits();
         recorder.event(What::OrderKept { waits, broken });
     }
-    if settings.pace.read_only {
+    if read_only {
         recorder.event(What::WritesLeftOut { requests: report.left_out() });
     }
-    let IdCounts { mapped, unfilled, unsure } = ids.counts();
+    if report.restores_failed() > 0 {
+        recorder.event(What::SettingsLost { settings: report.restores_failed() });
+    }
+    let IdCounts { mapped, unfilled, unsure } = ids;
     if mapped + unfilled + unsure > 0 {
         recorder.event(What::IdsMapped { mapped, unfilled, unsure });
     }
     if report.workload_ended {
-        recorder.event(What::WorkloadEnded { offered: report.counts.offered });
-    }
-    match (report.counts.offered, report.counts.booked()) {
-        (offered, booked) if offered != booked => Err(EngineError::Miscounted { offered, booked }),
-        _ => Ok(report),
+        recorder.event(What::WorkloadEnded { offered: report.offered() });
     }
 }
 

@@ -19,12 +19,12 @@ const TEXT_CHARS_MAX: usize = 2_000;
 pub struct Table {
     pub id: &'static str,
     pub title: &'static str,
-    pub note: &'static str,
+    pub note: String,
     pub head: &'static [&'static str],
     pub shown: Vec<Row>,
     pub folded: Vec<Row>,
     /// What is said instead of a table without rows.
-    pub empty: &'static str,
+    pub empty: String,
 }
 
 /// A row, with the class of the style sheet that marks its kind.
@@ -60,15 +60,15 @@ fn row(cells: Vec<Cell>) -> Row {
 impl Table {
     fn new(id: &'static str, title: &'static str, head: &'static [&'static str], mut rows: Vec<Row>) -> Self {
         let folded = rows.split_off(rows.len().min(ROWS_SHOWN));
-        Self { id, title, note: "", head, shown: rows, folded, empty: "" }
+        Self { id, title, note: String::new(), head, shown: rows, folded, empty: String::new() }
     }
 
-    fn note(self, note: &'static str) -> Self {
-        Self { note, ..self }
+    fn note(self, note: impl Into<String>) -> Self {
+        Self { note: note.into(), ..self }
     }
 
-    fn or_else(self, empty: &'static str) -> Self {
-        Self { empty, ..self }
+    fn or_else(self, empty: impl Into<String>) -> Self {
+        Self { empty: empty.into(), ..self }
     }
 }
 
@@ -258,13 +258,14 @@ pub fn divergence(report: &Report) -> Table {
         ])
     });
     let head = &["differing", "compared", "in", "first at", "statement"];
+    let ids = headline::ids(report).map_or_else(String::new, |ids| format!(" {ids}."));
     Table::new("divergence", "Answers that differ from the capture", head, rows.collect())
-        .note(
+        .note(format!(
             "An answer ends otherwise (sqlstate), has more or fewer rows (rows), or as many of other contents (digest). The \
-             first is named by its place in what was captured.",
-        )
+             first is named by its place in what was captured.{ids}"
+        ))
         .or_else(match report.divergence.compared {
-            0 => "The capture knows no answers to compare with.",
-            _ => "Every answer that could be compared is the captured one.",
+            0 => format!("The capture knows no answers to compare with.{ids}"),
+            _ => format!("Every answer that could be compared is the captured one.{ids}"),
         })
 }

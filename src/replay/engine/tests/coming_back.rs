@@ -6,6 +6,7 @@ use super::stand_in::{Deed, StandIn};
 use super::story::{CLIENTS, Story};
 use crate::samples::sample::Outcome::{Failed, Ok, Skipped};
 use crate::scenario::resolved::{Clients, Reconnect};
+use crate::timeline::What;
 
 fn dying(sql: &'static str) -> StandIn {
     StandIn::new(move |connection, asked| if connection == 1 && asked == sql { Deed::ShutDown } else { Deed::Answer })
@@ -82,4 +83,19 @@ async fn a_session_that_has_not_learned_of_a_switch_comes_back_to_the_old_server
     let replayed = story.replay_through_switch(&old, &new, "SELECT 'first'").await;
     assert_eq!(replayed.outcomes(1), [Ok, Failed, Ok]);
     assert_eq!((old.heard(2), new.heard(1)), (vec!["SELECT 3".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn settings_that_a_new_connection_does_not_take_are_told() {
+    const SET: &str = "SET search_path = acme";
+    let server = StandIn::new(|connection, asked| match asked {
+        "SELECT 'last'" => Deed::ShutDown,
+        SET if connection == 2 => Deed::Error("22023"),
+        _ => Deed::Answer,
+    });
+    let story = Story::new(CLIENTS).session(1).query(0, 1, SET).query(1, 1, "SELECT 'last'").query(2, 1, "SELECT 3");
+    let replayed = story.replay(&server).await;
+    assert_eq!(replayed.outcomes(1), [Ok, Failed, Ok]);
+    assert_eq!(server.heard(2), [SET, "SELECT 3"]);
+    assert!(replayed.events.contains(&What::SettingsLost { settings: 1 }), "{:?}", replayed.events);
 }
