@@ -53,21 +53,30 @@ pub fn script() -> String {
     variables + &TRANSACTION.join("\n") + "\n"
 }
 
-/// The same as a workload of as many clients, every statement at its start.
+/// Between two transactions of a client, about what pgbench takes for one.
+const TRANSACTION_US: u64 = 1_500;
+
+/// The same as a workload of as many clients that come at pgbench's pace.
 pub fn transactions(path: &Path, mode: Mode) {
     let mut out = Out::create(path, CLIENTS, 1);
     let rows = ACCOUNTS / u64::from(CLIENTS);
     let mut random = Random(7);
-    for _ in 0..TRANSACTIONS {
+    for number in 0..TRANSACTIONS {
         for session in 0..CLIENTS {
             let aid = 1 + random.below(rows) + u64::from(session) * rows;
             let delta = random.below(10_001) as i64 - 5_000;
             for statement in TRANSACTION {
-                out.statement(0, session, mode, statement, &[("delta", delta), ("aid", aid as i64)]);
+                out.statement(
+                    number * TRANSACTION_US,
+                    session,
+                    mode,
+                    statement,
+                    &[("delta", delta), ("aid", aid as i64)],
+                );
             }
         }
     }
-    out.finish(0, CLIENTS);
+    out.finish(TRANSACTIONS * TRANSACTION_US, CLIENTS);
 }
 
 /// So many transactions a second in all by some of the clients, at random moments; pgbench's `-R` does the same.

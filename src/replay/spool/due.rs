@@ -126,6 +126,21 @@ mod tests {
     }
 
     #[test]
+    fn what_closes_makes_room_for_what_opens_then_but_not_for_what_did_not_open_before() {
+        let open = |t_us: u64, session: u32| json!({"kind": "open", "t_us": t_us, "session": session, "database": "app", "user": "u"});
+        let close = |t_us: u64, session: u32| json!({"kind": "close", "t_us": t_us, "session": session});
+        let end =
+            |sessions: u32| json!({"kind": "end", "sessions": sessions, "requests": 0, "tenants": 0, "span_us": 9});
+        let at_once = |lines: &[serde_json::Value], times: u16| {
+            Spool::from_lines(lines, DatabaseNames::new()).connections_at_once(&[times; 3])
+        };
+        let handed_on = [open(0, 1), close(5, 1), open(5, 2), close(7, 2), open(8, 3), end(3)];
+        assert_eq!((at_once(&handed_on, 1), at_once(&handed_on, 4)), (1, 4));
+        let momentary = [open(5, 1), close(5, 1), open(5, 2), close(5, 2), open(5, 3), close(6, 3), end(3)];
+        assert_eq!(at_once(&momentary, 1), 3, "nobody knows which came first");
+    }
+
+    #[test]
     fn a_session_has_as_many_copies_as_the_tenant_with_the_most() {
         let spool = spool();
         let copies = |times: [f64; 2]| spool.copies_of_sessions(&Copies::new(1).with_tenants(times.into())).unwrap();

@@ -85,16 +85,20 @@ pub struct Session {
 impl Session {
     /// The most of these sessions, each so many times, that are open at one moment of the capture.
     pub fn most_at_once<'a>(sessions: impl IntoIterator<Item = (&'a Self, u16)>) -> usize {
-        let mut edges: Vec<(u64, i64)> = Vec::new();
+        // At the same moment, what was open closes first, and what opens then closes last.
+        let (closes, opens, closes_at_once) = (0_u8, 1, 2);
+        let mut edges: Vec<(u64, u8, i64)> = Vec::new();
         for (session, times) in sessions {
             let times = i64::from(times);
-            edges.push((session.opened_us, times));
-            edges.extend(session.closed_us.map(|closed_us| (closed_us, -times)));
+            edges.push((session.opened_us, opens, times));
+            edges.extend(session.closed_us.map(|closed_us| match closed_us > session.opened_us {
+                true => (closed_us, closes, -times),
+                false => (session.opened_us, closes_at_once, -times),
+            }));
         }
-        // At the same moment, what closes goes first.
         edges.sort_unstable();
         let mut open = 0;
-        let counts = edges.into_iter().map(|(_, change)| {
+        let counts = edges.into_iter().map(|(_, _, change)| {
             open += change;
             open
         });
