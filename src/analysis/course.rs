@@ -95,6 +95,7 @@ impl Course {
             What::Interrupted { signal } => self.interrupted = Some(signal.clone()),
             What::RunEnded { complete } => self.complete = Some(*complete),
             What::RunStarted { .. }
+            | What::DriverAlive
             | What::EndpointSwitched { .. }
             | What::InFlight { .. }
             | What::ClockStepped { .. }

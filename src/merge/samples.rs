@@ -1,8 +1,10 @@
 //! The shards' samples as one set, by the base's clock.
 //!
-//! Takes each shard's parts and writes them on, a row group in memory at a time; what was due when not all shards were
-//! there is left out and counted. Must not know what a sample means but for its moments.
+//! Takes each shard's parts and writes them on, a row group of each in memory at a time; what was due when not all shards
+//! were there is left out and counted. Must not know what a sample means but for its moments.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::MergeError;
@@ -11,23 +13,61 @@ use super::shard::ShardRun;
 use crate::facts::{TenantFact, layout};
 use crate::record::{Lines, RunDir};
 use crate::samples::sample::{Names, Sample, SampleKind};
-use crate::samples::{PartWriter, SamplesError, part_path, parts, read_part};
+use crate::samples::{PartWriter, SamplesError, StoredSamples, part_path};
 use crate::words::limits::SAMPLES_PER_PART_MAX;
 
-/// Writes the samples of all; gives the requests that were due within the overlap, where every shard knows them, and the
+/// Writes the samples of all by the moments at which they were done, as one run would have, since what is judged while it
+/// is read rests on this. Gives the requests that were due within the overlap, where every shard knows them, and the
 /// requests that were left out.
 pub(super) fn write(shards: &[ShardRun], overlap: &Overlap, run: &RunDir) -> Result<(Option<u64>, u64), MergeError> {
     let names = names(shards.first().ok_or(MergeError::Nothing)?)?;
+    // Reading adds what is unknown behind the known names, and the writer refuses it.
+    let mut read_names = vec![names.clone(); shards.len()];
+    let mut streams = Vec::with_capacity(shards.len());
+    for ((shard, &shift_us), names) in shards.iter().zip(&overlap.shifts_us).zip(&mut read_names) {
+        let stored = StoredSamples::open(&shard.dir.join(layout::SAMPLES), names)?;
+        streams.push(Stream { stored, shift_us, outside: 0 });
+    }
     let mut parts = Parts { run, names: Arc::new(names), part: None, closed: 0 };
-    let (mut due, mut left_out) = (Some(0_u64), 0);
-    for (shard, &shift_us) in shards.iter().zip(&overlap.shifts_us) {
-        let outside = parts.take_over(shard, shift_us, overlap.ends_us)?;
-        let within = shard.facts.requests_due.map(|due| due.saturating_sub(outside));
-        due = due.zip(within).map(|(all, within)| all + within);
-        left_out += outside;
+    let mut heads: BinaryHeap<_> = (0..).zip(&streams).filter_map(|(at, stream)| stream.head(at)).collect();
+    while let Some(Reverse((_, at))) = heads.pop() {
+        let Some(stream) = streams.get_mut(at) else { continue };
+        if let Some(sample) = stream.take(overlap.ends_us)? {
+            parts.push(sample)?;
+        }
+        heads.extend(stream.head(at));
     }
     parts.close()?;
-    Ok((due, left_out))
+    let within =
+        |(shard, stream): (&ShardRun, &Stream<'_>)| Some(shard.facts.requests_due?.saturating_sub(stream.outside));
+    let due = shards.iter().zip(&streams).map(within).sum();
+    Ok((due, streams.iter().map(|stream| stream.outside).sum()))
+}
+
+/// What a shard has still to give, by the base's clock.
+struct Stream<'a> {
+    stored: StoredSamples<'a>,
+    shift_us: i64,
+    /// Requests that were due after the overlap.
+    outside: u64,
+}
+
+impl Stream<'_> {
+    /// When the next sample was done, with the number of the shard.
+    fn head(&self, at: usize) -> Option<Reverse<(u64, usize)>> {
+        Some(Reverse((self.stored.head()?.done_us.saturating_add_signed(self.shift_us), at)))
+    }
+
+    /// The next sample, unless it was due after the overlap.
+    fn take(&mut self, ends_us: u64) -> Result<Option<Sample>, SamplesError> {
+        let Some(sample) = self.stored.take()? else { return Ok(None) };
+        let sample = moved(sample, self.shift_us);
+        if sample.due_us < ends_us {
+            return Ok(Some(sample));
+        }
+        self.outside += u64::from(sample.kind == SampleKind::Request);
+        Ok(None)
+    }
 }
 
 fn names(base: &ShardRun) -> Result<Names, MergeError> {
@@ -45,26 +85,6 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Writes on what a shard has; gives the number of its requests that lie outside the overlap.
-    fn take_over(&mut self, shard: &ShardRun, shift_us: i64, ends_us: u64) -> Result<u64, MergeError> {
-        let mut outside = 0;
-        // Reading adds what is unknown behind the known names, and the writer refuses it.
-        let mut names = Names::clone(&self.names);
-        for path in parts(&shard.dir.join(layout::SAMPLES))? {
-            let mut pushed = Ok(());
-            read_part(&path, &mut names, |sample| {
-                let sample = moved(sample, shift_us);
-                if sample.due_us >= ends_us {
-                    outside += u64::from(sample.kind == SampleKind::Request);
-                } else if pushed.is_ok() {
-                    pushed = self.push(sample);
-                }
-            })?;
-            pushed?;
-        }
-        Ok(outside)
-    }
-
     fn push(&mut self, sample: Sample) -> Result<(), SamplesError> {
         if self.part.as_ref().is_some_and(|part| part.samples() >= SAMPLES_PER_PART_MAX) {
             self.close()?;

@@ -34,6 +34,8 @@ pub(super) struct ShardCourse {
     pub workload_ended: Option<(u64, u64)>,
     /// Requests that a read-only replay left out of its part.
     pub writes_left_out: Option<u64>,
+    /// Ids that the server generates, in its part: mapped, unfilled and unsure.
+    pub ids: Option<[u64; 3]>,
 }
 
 impl ShardCourse {
@@ -44,6 +46,7 @@ impl ShardCourse {
             What::PhaseEnded { phase: Phase::After } => self.after_ended_us = Some(event.at_us),
             What::RunEnded { complete } => self.complete = Some(complete),
             What::WritesLeftOut { requests } => self.writes_left_out = Some(requests),
+            What::IdsMapped { mapped, unfilled, unsure } => self.ids = Some([mapped, unfilled, unsure]),
             What::WorkloadEnded { offered } => self.workload_ended = Some((event.at_us, offered)),
             _ => {}
         }
@@ -88,10 +91,19 @@ impl ShardRun {
     pub fn is_like(&self, base: &RunFacts) -> bool {
         // Only the driver probes, and objectives are judged by the base's.
         let rules = |facts: &RunFacts| Rules { probe_interval_us: None, objectives: Vec::new(), ..facts.rules.clone() };
+        // Where the workload's file lies may differ by machine.
+        let plan = |facts: &RunFacts| {
+            let mut parts = ["workload", "load", "clients", "phases"].map(|part| facts.plan.get(part).cloned());
+            if let Some(serde_json::Value::Object(workload)) = &mut parts[0] {
+                workload.remove("file");
+            }
+            parts
+        };
         let names = |facts: &RunFacts| (facts.databases.clone(), facts.endpoints.clone());
         self.facts.workload_sha256 == base.workload_sha256
             && names(&self.facts) == names(base)
             && rules(&self.facts) == rules(base)
+            && plan(&self.facts) == plan(base)
     }
 }
 

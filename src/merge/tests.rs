@@ -15,6 +15,7 @@ use crate::words::class::SampleClass;
 use crate::words::ids::Fingerprint;
 
 /// A shard in the making. Moments are milliseconds since the common start.
+#[derive(Clone)]
 struct Shard {
     facts: RunFacts,
     events: Vec<(u64, What)>,
@@ -194,6 +195,15 @@ fn moments_are_told_by_the_driver_s_clock_and_every_request_is_there_once() {
 }
 
 #[test]
+fn requests_stand_in_the_order_in_which_they_were_done_whatever_their_shard() {
+    let driver = Shard::driver().request(1, 100).request(4, 900).request(5, 2_000);
+    let follower = Shard::follower(1, 4_500).request(2, 200).request(3, 800).request(6, 2_500);
+    let (facts, place) = merged(&[driver, follower, Shard::follower(2, 1_000)]);
+    facts.unwrap();
+    assert_eq!(requests(&place).iter().map(|request| request.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
 fn the_story_is_the_driver_s_and_the_busiest_tool_of_each_second_speaks_for_all() {
     let (facts, place) = merged(&[Shard::driver(), Shard::follower(1, 2_000), Shard::follower(2, 2_000)]);
     facts.unwrap();
@@ -239,14 +249,16 @@ fn what_was_due_after_the_driver_s_last_phase_is_left_out() {
 #[test]
 fn what_each_shard_counts_of_its_part_is_told_of_all_together() {
     let counted = |shard: Shard, at_ms, offered, requests| {
-        shard.at(at_ms, What::WritesLeftOut { requests }).at(at_ms, What::WorkloadEnded { offered })
+        let ids = What::IdsMapped { mapped: offered, unfilled: 1, unsure: 0 };
+        shard.at(at_ms, What::WritesLeftOut { requests }).at(at_ms, ids).at(at_ms, What::WorkloadEnded { offered })
     };
     let shards = [counted(Shard::driver(), 2_900, 10, 3), counted(Shard::follower(1, 4_000), 2_950, 5, 4)];
     let (facts, place) = merged(&shards);
     facts.unwrap();
-    let events: Vec<TimelineEvent> = timeline(&place).into_iter().rev().take(3).collect();
+    let events: Vec<TimelineEvent> = timeline(&place).into_iter().rev().take(4).collect();
     assert_eq!(events[1], TimelineEvent { at_us: 4_950_000, what: What::WorkloadEnded { offered: 15 } });
-    assert_eq!(events[2].what, What::WritesLeftOut { requests: 7 });
+    assert_eq!(events[2].what, What::IdsMapped { mapped: 15, unfilled: 2, unsure: 0 });
+    assert_eq!(events[3].what, What::WritesLeftOut { requests: 7 });
 }
 
 #[test]
@@ -257,6 +269,19 @@ fn a_shard_of_another_workload_is_not_mixed_in() {
     let facts = facts.unwrap();
     assert_eq!((facts.present, facts.unlike), (vec![0, 2], vec![1]));
     assert_eq!(requests(&place).len(), 1);
+}
+
+#[test]
+fn a_shard_by_other_rules_is_not_mixed_in_but_its_file_may_lie_elsewhere() {
+    let by = |mut shard: Shard, file: &str, speed: f64| {
+        shard.facts.plan = serde_json::json!({"workload": {"file": file, "speed": speed}, "staging": file});
+        shard
+    };
+    let driver = by(Shard::driver(), "/a", 1.0);
+    let others = [by(Shard::follower(1, 2_000), "/b", 1.0), by(Shard::follower(2, 2_000), "/a", 2.0)];
+    let (facts, _place) = merged(&[vec![driver], others.into()].concat());
+    let facts = facts.unwrap();
+    assert_eq!((facts.present, facts.unlike), (vec![0, 1], vec![2]));
 }
 
 #[test]

@@ -98,7 +98,8 @@ impl United<'_> {
             What::RunStarted { .. }
             | What::RunEnded { .. }
             | What::WorkloadEnded { .. }
-            | What::WritesLeftOut { .. } => {}
+            | What::WritesLeftOut { .. }
+            | What::IdsMapped { .. } => {}
             What::GeneratorCpu { .. } => self.compare_cpu(event),
             // A phase that not all saw to its end was not seen to its end.
             What::PhaseStarted { .. } | What::PhaseEnded { .. } if !goes_on => {}
@@ -128,6 +129,11 @@ impl United<'_> {
         let left_out = shards.iter().filter_map(|shard| shard.course.writes_left_out).reduce(|all, one| all + one);
         if let Some(requests) = left_out {
             self.kept.push(TimelineEvent { at_us: self.last_us, what: What::WritesLeftOut { requests } });
+        }
+        let sum = |all: [u64; 3], one: [u64; 3]| std::array::from_fn(|at| all[at] + one[at]);
+        if let Some([mapped, unfilled, unsure]) = shards.iter().filter_map(|shard| shard.course.ids).reduce(sum) {
+            let what = What::IdsMapped { mapped, unfilled, unsure };
+            self.kept.push(TimelineEvent { at_us: self.last_us, what });
         }
         if let Some((at_us, offered)) = workload_ended(shards, self.overlap) {
             self.kept.push(TimelineEvent { at_us, what: What::WorkloadEnded { offered } });

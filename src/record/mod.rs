@@ -3,6 +3,7 @@
 //! Replay, upgrade steps and probes hold a [`Recorder`] each and never call one another; the writer thread puts what
 //! they send into the run directory.
 
+mod announcer;
 mod phase_file;
 mod reading;
 mod rundir;

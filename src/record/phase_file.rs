@@ -1,14 +1,12 @@
 //! The driver's end of the phase file: what the other shards must know goes there as it is recorded.
 //!
-//! Takes the timeline's events and appends those that concern other shards, each in one write, so that a reader sees
-//! whole lines or a torn last one. Must not know who reads.
+//! Takes events of the timeline and appends each in one write, so that a reader sees whole lines or a torn last one. Must not know who reads.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::rundir::RunDirError;
-use super::writer::RecordError;
 use crate::timeline::{PhaseEvent, PhasesHeader, TimelineEvent};
 
 /// A phase file that this process writes. One in which nothing was announced goes when it is dropped.
@@ -43,17 +41,20 @@ impl PhaseFile {
         self
     }
 
-    /// Appends an event if it concerns other shards.
-    pub(super) fn announce(&mut self, event: &TimelineEvent) -> Result<(), RecordError> {
-        if !event.what.concerns_shards() {
-            return Ok(());
-        }
+    /// Appends an event.
+    pub(super) fn add(&mut self, event: &TimelineEvent) -> io::Result<()> {
         self.has_events = true;
         let signed = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
         let at_us = signed(event.at_us).saturating_sub(signed(self.starts_us));
         let line = serde_json::to_vec(&PhaseEvent { at_us, what: event.what.clone() }).map_err(io::Error::from);
         line.and_then(|line| self.add_line(line))
-            .map_err(|source| RecordError::Write { path: self.path.clone(), source })
+    }
+
+    /// One that goes to a file that is there already, without a header.
+    #[cfg(test)]
+    pub(super) fn on(path: &Path) -> io::Result<Self> {
+        let file = File::options().append(true).open(path)?;
+        Ok(Self { path: path.to_owned(), file, starts_us: 0, has_events: true })
     }
 
     fn add_line(&mut self, mut line: Vec<u8>) -> io::Result<()> {
@@ -90,13 +91,12 @@ mod tests {
     }
 
     #[test]
-    fn other_shards_read_what_concerns_them_counted_from_the_start() {
+    fn other_shards_read_moments_counted_from_the_start() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("phases.jsonl");
         let mut file = PhaseFile::create(&path, &header()).unwrap().starting_at(2_000_000);
         let phase = What::PhaseStarted { phase: Phase::Before };
-        file.announce(&TimelineEvent { at_us: 500_000, what: phase.clone() }).unwrap();
-        file.announce(&TimelineEvent { at_us: 600_000, what: What::InFlight { tenants: Vec::new() } }).unwrap();
+        file.add(&TimelineEvent { at_us: 500_000, what: phase.clone() }).unwrap();
         drop(file);
         let events = PhaseReader::new(header()).take(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(events, [PhaseEvent { at_us: -1_500_000, what: phase }]);

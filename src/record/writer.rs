@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::announcer::Announcer;
 use super::phase_file::PhaseFile;
 use super::sender::{Item, Recorder, channel};
 use crate::facts::layout;
@@ -34,9 +35,12 @@ pub enum RecordError {
     Panicked,
 }
 
+/// Whether other shards were told what concerns them.
+type Told = io::Result<()>;
+
 /// The running writer.
 pub struct Writer {
-    thread: JoinHandle<Result<(), RecordError>>,
+    thread: JoinHandle<Result<Told, RecordError>>,
 }
 
 impl Writer {
@@ -52,20 +56,23 @@ impl Writer {
         phases: Option<PhaseFile>,
         failed: impl FnOnce(&RecordError) + Send + 'static,
     ) -> Result<(Recorder, Self), RecordError> {
-        let mut files = Files::create(dir, names, phases)?;
+        let failed_to_start = |source| RecordError::Write { path: dir.to_owned(), source };
+        let phases = phases.map(|file| Announcer::start(file, clock)).transpose().map_err(failed_to_start)?;
+        let files = Files::create(dir, names, phases)?;
         let (recorder, items) = channel(clock);
         let thread = std::thread::Builder::new()
             .name("recorder".into())
             .spawn(move || files.write_all(&items, failed))
-            .map_err(|source| RecordError::Write { path: dir.to_owned(), source })?;
+            .map_err(failed_to_start)?;
         Ok((recorder, Self { thread }))
     }
 
-    /// Waits for the writer to end. Every [`Recorder`] must be gone by then.
+    /// Waits for the writer to end. Every [`Recorder`] must be gone by then. Gives what went wrong with the phase file, too,
+    /// which harms nothing here.
     ///
     /// # Errors
     /// The first failure of the whole run.
-    pub fn finish(self) -> Result<(), RecordError> {
+    pub fn finish(self) -> Result<Told, RecordError> {
         self.thread.join().map_err(|_| RecordError::Panicked)?
     }
 }
@@ -74,7 +81,7 @@ impl Writer {
 struct Files {
     timeline: Lines,
     ledger: Lines,
-    phases: Option<PhaseFile>,
+    phases: Option<Announcer>,
     samples_dir: PathBuf,
     names: Arc<Names>,
     part: Option<PartWriter>,
@@ -82,7 +89,7 @@ struct Files {
 }
 
 impl Files {
-    fn create(dir: &Path, names: Names, phases: Option<PhaseFile>) -> Result<Self, RecordError> {
+    fn create(dir: &Path, names: Names, phases: Option<Announcer>) -> Result<Self, RecordError> {
         Ok(Self {
             timeline: Lines::create(dir.join(layout::TIMELINE))?,
             ledger: Lines::create(dir.join(layout::LEDGER))?,
@@ -94,14 +101,15 @@ impl Files {
         })
     }
 
-    fn write_all(&mut self, items: &Receiver<Item>, failed: impl FnOnce(&RecordError)) -> Result<(), RecordError> {
+    fn write_all(mut self, items: &Receiver<Item>, failed: impl FnOnce(&RecordError)) -> Result<Told, RecordError> {
         let outcome = self.write_until_closed(items);
         if let Err(error) = &outcome {
             failed(error);
             // Whoever still sends must not hang on a full queue.
             while items.recv().is_ok() {}
         }
-        outcome
+        let told = self.phases.take().map_or(Ok(()), Announcer::finish);
+        outcome.map(|()| told)
     }
 
     fn write_until_closed(&mut self, items: &Receiver<Item>) -> Result<(), RecordError> {
@@ -137,7 +145,7 @@ impl Files {
             }
             Item::Event(event) => {
                 if let Some(phases) = &mut self.phases {
-                    phases.announce(&event)?;
+                    phases.announce(&event);
                 }
                 self.timeline.add(&event)?;
                 // Events are few, and people look at the timeline while the run goes on.
@@ -216,7 +224,7 @@ mod tests {
         recorder.event_at(0, What::RunStarted { version: 1 });
         recorder.ledger(vec![LedgerEntry::Written { database: "app".into(), id: 7, outcome: WriteOutcome::Failed }]);
         drop(recorder);
-        writer.finish().unwrap();
+        writer.finish().unwrap().unwrap();
         let timeline = std::fs::read_to_string(run.path().join(layout::TIMELINE)).unwrap();
         assert_eq!(timeline, "{\"at_us\":0,\"event\":\"run_started\",\"version\":1}\n");
         assert!(std::fs::read_to_string(run.path().join(layout::LEDGER)).unwrap().contains("\"id\":7"));

@@ -18,11 +18,12 @@ use crate::net::Target;
 use crate::record::Recorder;
 use crate::scenario::Scenario;
 use crate::server::endpoint::Endpoint;
-use crate::timeline::{Phase, PhaseEvent, PhaseReader, PhasesError, PhasesHeader, What};
+use crate::timeline::{Phase, PhaseEvent, PhaseReader, PhasesHeader, What};
 
 /// How often the phase file and the replay are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How long after the start the driver may take to show itself in the phase file; shared storage may be slow to show it.
+/// How long the phase file may say nothing new, from the start on: the driver writes more often, but shared storage may be
+/// slow to show it, or away for a while.
 const DRIVER_DEADLINE: Duration = Duration::from_secs(90);
 /// Bytes that are read of the phase file at one look.
 const READ_BYTES_MAX: u64 = 1 << 20;
@@ -33,7 +34,8 @@ pub struct Following<'a> {
     pub measuring: &'a Measuring,
     pub recorder: &'a Recorder,
     pub endpoint: &'a Endpoint,
-    /// The second server of the plan.
+    /// The server on which the rehearsal begins, and the second of the plan.
+    pub old: Target,
     pub new: Option<Target>,
     /// Microsecond of the run at which the start lies.
     pub starts_us: u64,
@@ -70,24 +72,29 @@ enum Ended {
     Lost(String),
 }
 
-/// Why the phase file cannot be read.
-#[derive(Debug, thiserror::Error)]
-enum FileError {
-    #[error("cannot read \"{}\": {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Phases(#[from] PhasesError),
-}
-
 impl Following<'_> {
     async fn go_by_file(&mut self, path: &Path, header: PhasesHeader, say: &mut (dyn FnMut(&str) + Send)) -> Ended {
-        let give_up_at = Instant::from_std(self.recorder.clock().to_instant(self.starts_us)) + DRIVER_DEADLINE;
+        let mut lost_at = Instant::from_std(self.recorder.clock().to_instant(self.starts_us)) + DRIVER_DEADLINE;
         let mut file = GrowingFile { path: path.to_owned(), read: 0 };
         let mut reader = PhaseReader::new(header);
         loop {
             // Looked at first, so that what the driver said before it is not missed.
             let has_replayed = self.measuring.has_replayed();
-            let events = match file.more().and_then(|bytes| Ok(reader.take(&bytes)?)) {
+            // Storage that is away makes whoever reads from it wait without end.
+            let looked = tokio::task::spawn_blocking(move || {
+                let found = file.more();
+                (file, found)
+            });
+            let found = tokio::select! {
+                looked = looked => looked,
+                () = sleep_until(lost_at) => return Ended::Lost(lost(path, reader.has_begun(), None)),
+                signal = wait(&mut self.cancelled) => return Ended::Signal(signal),
+            };
+            let Ok((read, found)) = found else { return Ended::Lost("reading the phase file panicked".to_owned()) };
+            file = read;
+            let failure = found.as_ref().err().map(ToString::to_string);
+            let bytes = found.unwrap_or_default();
+            let events = match reader.take(&bytes) {
                 Ok(events) => events,
                 Err(error) => return Ended::Lost(format!("cannot follow the driver: {error}")),
             };
@@ -99,10 +106,10 @@ impl Following<'_> {
             if has_replayed {
                 return Ended::Orderly;
             }
-            if !reader.has_begun() && Instant::now() >= give_up_at {
-                let seconds = DRIVER_DEADLINE.as_secs();
-                let file = path.display();
-                return Ended::Lost(format!("the driver has not begun \"{file}\" within {seconds} s of the start"));
+            if !bytes.is_empty() {
+                lost_at = lost_at.max(Instant::now() + DRIVER_DEADLINE);
+            } else if Instant::now() >= lost_at {
+                return Ended::Lost(lost(path, reader.has_begun(), failure));
             }
             tokio::select! {
                 () = sleep(LOOK_INTERVAL) => {}
@@ -117,10 +124,13 @@ impl Following<'_> {
         match &what {
             What::PhaseStarted { phase } => say(&format!("{}: the driver has begun it", phase.name())),
             What::EndpointSwitched { server, .. } => {
-                if let Some(new) = self.new.as_ref().filter(|_| server == "new") {
-                    self.endpoint.switch(new.clone(), server);
+                // Also back to the old one, as a failed plan or the steps themselves may have it.
+                let target = if server == "new" { self.new.clone() } else { Some(self.old.clone()) };
+                if let Some(target) = target {
+                    self.endpoint.switch(target, server);
                 }
             }
+            What::DriverAlive => return false,
             // These are about the driver's own run.
             What::Interrupted { signal } => {
                 say(&format!("the driver was interrupted by {signal}"));
@@ -169,6 +179,18 @@ impl Following<'_> {
     }
 }
 
+/// Why a follower has lost its driver.
+fn lost(path: &Path, has_begun: bool, failure: Option<String>) -> String {
+    let (file, seconds) = (path.display(), DRIVER_DEADLINE.as_secs());
+    match (failure, has_begun) {
+        (Some(failure), _) => format!("cannot follow the driver for {seconds} s: {failure}"),
+        (None, true) => {
+            format!("the driver has said nothing in \"{file}\" for {seconds} s: it has ended or cannot write")
+        }
+        (None, false) => format!("the driver has not begun \"{file}\" within {seconds} s of the start"),
+    }
+}
+
 /// A file of shared storage that somebody else appends to.
 struct GrowingFile {
     path: PathBuf,
@@ -178,18 +200,18 @@ struct GrowingFile {
 impl GrowingFile {
     /// What was added since the last look. It is opened anew each time: network file systems show what others wrote only
     /// to who opens a file after it.
-    fn more(&mut self) -> Result<Vec<u8>, FileError> {
-        let failed = |source| FileError::Read { path: self.path.clone(), source };
+    fn more(&mut self) -> io::Result<Vec<u8>> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             // The driver has not come so far.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(self.read))
-            .and_then(|_| file.take(READ_BYTES_MAX).read_to_end(&mut bytes))
-            .map_err(failed)?;
+        file.seek(SeekFrom::Start(self.read))?;
+        file.take(READ_BYTES_MAX).read_to_end(&mut bytes)?;
+        // A network file system may know of the file's new length before it has what is there: it shows zeros.
+        bytes.truncate(bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len()));
         self.read += bytes.len() as u64;
         Ok(bytes)
     }
@@ -213,5 +235,16 @@ mod tests {
             assert_eq!(growing.more().unwrap(), part);
         }
         assert_eq!(growing.more().unwrap(), b"");
+    }
+
+    #[test]
+    fn zeros_are_what_is_not_there_yet() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("phases.jsonl");
+        let mut growing = GrowingFile { path: path.clone(), read: 0 };
+        std::fs::write(&path, b"one\n\0\0\0\0").unwrap();
+        assert_eq!(growing.more().unwrap(), b"one\n");
+        std::fs::write(&path, b"one\ntwo\n").unwrap();
+        assert_eq!(growing.more().unwrap(), b"two\n");
     }
 }

@@ -238,10 +238,10 @@ async fn measure(
     let mut conducted = match shard.is_driver() {
         true => conduct(&mut score, &mut context, say).await,
         false => {
-            let new = context.new.as_ref().map(|server| server.target.clone());
-            let (measuring, recorder, cancelled) = (&measuring, &recorder, signals.cancelled());
-            let endpoint = &endpoint;
-            let following = Following { scenario, measuring, recorder, endpoint, new, starts_us: start_us, cancelled };
+            let (old, new) = (endpoint.current().target.clone(), context.new.as_ref().map(|new| new.target.clone()));
+            let (measuring, recorder, cancelled, endpoint) = (&measuring, &recorder, signals.cancelled(), &endpoint);
+            let following =
+                Following { scenario, measuring, recorder, endpoint, old, new, starts_us: start_us, cancelled };
             let phases = request.part.phase_file.clone().zip(request.part.phases_header(&spool));
             follow(following, phases, say).await
         }
@@ -251,7 +251,7 @@ async fn measure(
     if conducted.interrupted.is_none() && shard.is_driver() {
         conducted.interrupted = read_back(&score, &context, &recorder, signals, say).await;
     }
-    conducted.complete &= conducted.interrupted.is_none();
+    conducted.complete &= conducted.interrupted.is_none() && measured.is_ok();
     recorder.event(What::RunEnded { complete: conducted.complete });
     let clusters = context.workspace.as_ref().map(|workspace| workspace.root().to_owned());
     stop_servers(context).await;
@@ -260,7 +260,9 @@ async fn measure(
     }
     drop(recorder);
     // First, since a recorder that failed is the cause of what fails after it.
-    writer.finish()?;
+    if let Err(error) = writer.finish()? {
+        say(&format!("other shards were not told everything, the phase file could not be written: {error}"));
+    }
     facts.requests_due = spool.requests_due(&pace(scenario, &spool, shard), until_us)?;
     run_dir.write_facts(&facts)?;
     measured?;

@@ -4,6 +4,7 @@ mod columns;
 mod files;
 mod read;
 pub mod sample;
+mod stored;
 mod texts;
 mod write;
 
@@ -13,6 +14,7 @@ use parquet::errors::ParquetError;
 
 pub use files::{compact, part_path, parts};
 pub use read::read_part;
+pub use stored::StoredSamples;
 pub use write::PartWriter;
 
 /// The version of the columns; stands in each file's key-value metadata under [`VERSION_KEY`].

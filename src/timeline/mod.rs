@@ -80,6 +80,8 @@ pub enum What {
         endpoint: String,
         server: String,
     },
+    /// The driver of several shards goes on; only in the phase file, where it has nothing else to say.
+    DriverAlive,
     /// Every second: the tenants (index) that have requests in flight, and since when the oldest was sent.
     InFlight {
         tenants: Vec<(u32, u64)>,

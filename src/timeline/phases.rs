@@ -43,6 +43,7 @@ impl What {
             self,
             Self::PhaseStarted { .. }
                 | Self::PhaseEnded { .. }
+                | Self::DriverAlive
                 | Self::EndpointSwitched { .. }
                 | Self::Interrupted { .. }
                 | Self::RunEnded { .. }
@@ -184,6 +185,13 @@ mod tests {
         fn other_bytes_are_an_error_or_wait(bytes: Vec<u8>) {
             let _ = PhaseReader::new(header()).take(&bytes);
         }
+    }
+
+    #[test]
+    fn a_driver_that_has_nothing_else_to_say_says_that_it_goes_on() {
+        let mut reader = PhaseReader::new(header());
+        let lines = serde_json::to_string(&header()).unwrap() + "\n{\"at_us\":5,\"event\":\"driver_alive\"}\n";
+        assert_eq!(reader.take(lines.as_bytes()).unwrap(), [event(5, What::DriverAlive)]);
     }
 
     #[test]
