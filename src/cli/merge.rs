@@ -31,7 +31,7 @@ pub(super) fn carry_out(typed: &Merge) -> Ended {
     report::write_all(&typed.output, &report)?;
     show::result(&report::render(&report, report::Format::Text(colour()))?);
     if merged.left_out > 0 {
-        show::progress(&format!("{} requests were due when not all shards were there: left out", merged.left_out));
+        show::progress(&format!("left out {} requests that were due while not all shards were there", merged.left_out));
     }
     show::progress(&format!("run directory: {}", typed.output.display()));
     Ok(code)

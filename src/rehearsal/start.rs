@@ -102,7 +102,10 @@ pub async fn await_start(
     cancelled: &mut Cancelled,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Result<Start, &'static str>, StartError> {
-    let reading = ask(endpoint).await.map_err(StartError::Ask)?;
+    let reading = tokio::select! {
+        reading = ask(endpoint) => reading.map_err(StartError::Ask)?,
+        signal = wait(cancelled) => return Ok(Err(signal)),
+    };
     let ready_at = ready_at(&reading, start_at, Instant::now())?;
     say(&format!("waiting for the start at {start_at} by the database's clock"));
     tokio::select! {
@@ -110,7 +113,10 @@ pub async fn await_start(
         signal = wait(cancelled) => return Ok(Err(signal)),
     }
     // Again, since clocks drift apart while one waits.
-    let reading = ask(endpoint).await.map_err(StartError::Ask)?;
+    let reading = tokio::select! {
+        reading = ask(endpoint) => reading.map_err(StartError::Ask)?,
+        signal = wait(cancelled) => return Ok(Err(signal)),
+    };
     let start_us = start_at.as_microsecond();
     match reading.instant_of(start_us).filter(|at| *at > Instant::now()) {
         Some(at) => Ok(Ok(Start { at, start_at, reading })),
