@@ -139,6 +139,7 @@ pub fn replay(spool: &Spool, speed: Speed, starts_us: u64, target: Target, recor
         endpoint_lag: Duration::ZERO,
         broken_transaction: BrokenTransaction::Skip,
         retry: Retry::NONE,
+        pool: None,
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings { pace: Pace::new(speed, 1), clients, order_wait: None, starts_us, workers };

@@ -4,6 +4,7 @@
 //! said over it.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -30,12 +31,37 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
+    /// Has the runtime that calls it look after the stream from now on: one of another thread did, and may have ended.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub fn settle_here(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => settle_tcp(stream),
+            Self::Tls(stream) => settle_tcp(stream.get_mut().0),
+            Self::Unix(stream) => {
+                // Only a second descriptor can be handed to another runtime while the first is still in use.
+                let other = std::os::unix::net::UnixStream::from(stream.as_fd().try_clone_to_owned()?);
+                *stream = UnixStream::from_std(other)?;
+                Ok(())
+            }
+            #[cfg(test)]
+            Self::Played(_) => Ok(()),
+        }
+    }
+
     /// What ties a proof to this connection (RFC 5929); none without TLS or where the certificate has no such hash.
     pub fn tls_server_end_point(&self) -> Option<Vec<u8>> {
         let Self::Tls(stream) = self else { return None };
         let (_, session) = stream.get_ref();
         end_point::tls_server_end_point(session.peer_certificates()?.first()?)
     }
+}
+
+fn settle_tcp(stream: &mut TcpStream) -> io::Result<()> {
+    let other = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    *stream = TcpStream::from_std(other)?;
+    Ok(())
 }
 
 macro_rules! forward {

@@ -13,7 +13,7 @@ use crate::server::install::{Installing, ObtainError, obtain, obtainable};
 use crate::words::ids::PgVersion;
 use crate::words::shard::Shard;
 
-use super::measure::pace;
+use super::measure::{pace, replayed_at_once};
 use super::staging::Installations;
 
 /// Below the cache: prepared workloads.
@@ -107,7 +107,8 @@ fn workload_facts(scenario: &Scenario, spool: &Spool) -> WorkloadFacts {
     WorkloadFacts {
         span_us: totals.span_us,
         sessions: spool.sessions().len() as u64,
-        peak_connections: spool.connections_at_once(&copies) as u64,
+        peak_connections: replayed_at_once(scenario, spool, &copies) as u64,
+        peak_sessions: spool.connections_by_login(&copies),
         databases: spool.databases().to_vec(),
         tenants: spool.tenants().into_iter().map(|fact| fact.tenant).collect(),
         users: users.into_iter().collect(),

@@ -64,12 +64,20 @@ pub fn pace(scenario: &Scenario, spool: &Spool, shard: Shard) -> Pace {
     Pace { speed, ramp, pacing, copies, rounds, read_only, shard }
 }
 
+/// Connections that so many copies of the sessions have at one moment, at most.
+pub fn replayed_at_once(scenario: &Scenario, spool: &Spool, copies: &[u16]) -> usize {
+    let at_once = spool.connections_at_once(copies);
+    let Some(pool) = scenario.clients.pool else { return at_once };
+    let pooled = spool.connections_by_login(copies).into_values().map(|sessions| sessions.min(pool.size as usize));
+    at_once.min(pooled.sum())
+}
+
 /// Connections that replay and probes of a shard have at one moment, at most.
 ///
 /// # Errors
 /// The spool cannot be read.
 pub fn connections(scenario: &Scenario, spool: &Spool, shard: Shard) -> Result<u64, SpoolError> {
-    let replayed = spool.connections_at_once(&spool.copies_of_shard(&pace(scenario, spool, shard))?);
+    let replayed = replayed_at_once(scenario, spool, &spool.copies_of_shard(&pace(scenario, spool, shard))?);
     // Each fate group has warm connections for its reads, as many for its writes, and one for the fresh logins.
     let probes = probe_settings(scenario, shard, spool.databases())
         .map_or(0, |probes| probes.databases.len() * (2 * probes.connections + 1));

@@ -3,6 +3,7 @@
 //! Takes the resolved scenario, what is known of its workload and the exact server versions; gives findings. Pure: the
 //! host's files, variables and ports are looked at in [`super::check_host`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::plan::{Step, StepKind, TransferMode, Wait};
@@ -60,6 +61,8 @@ pub struct WorkloadFacts {
     pub sessions: u64,
     /// Connections of the replay, with all copies, that are open at the same time, at most.
     pub peak_connections: u64,
+    /// Sessions of the replay, with all copies, that are open at the same time, at most, by database and user.
+    pub peak_sessions: BTreeMap<(String, String), usize>,
     pub databases: Vec<String>,
     pub users: Vec<String>,
     pub tenants: Vec<String>,
@@ -87,6 +90,7 @@ pub fn check(scenario: &Scenario, workload: Option<&WorkloadFacts>, versions: Se
         check_length(scenario, workload, &mut findings);
         check_tenants(scenario, workload, &mut findings);
         check_connections(scenario, workload, &mut findings);
+        check_pool(scenario, workload, &mut findings);
         check_probe_rate(scenario, workload, &mut findings);
     }
     findings.sort_by_key(|finding| finding.level);
@@ -243,6 +247,23 @@ fn check_connections(scenario: &Scenario, workload: &WorkloadFacts, findings: &m
         let hint = format!("set staging.settings.max_connections to {} or more", (clients + probes + 10).max(100));
         findings.push(Finding::warning(message, hint));
     }
+}
+
+/// Sessions that wait for each other may be what is wanted, or those of a pool that stood before the captured server.
+fn check_pool(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Vec<Finding>) {
+    let Some(pool) = scenario.clients.pool else { return };
+    let largest = workload.peak_sessions.iter().max_by_key(|(_, sessions)| **sessions);
+    let Some(((database, user), sessions)) = largest.filter(|(_, sessions)| **sessions > pool.size as usize) else {
+        return;
+    };
+    let message = format!(
+        "up to {sessions} sessions of user \"{user}\" in database \"{database}\" are open at the same time, and \
+         clients.pool.size lets {} of them have a connection",
+        pool.size
+    );
+    let hint =
+        "the others wait until one ends; leave out [clients.pool] where the captured sessions are those of a pool";
+    findings.push(Finding::warning(message, hint));
 }
 
 fn check_tenants(scenario: &Scenario, workload: &WorkloadFacts, findings: &mut Vec<Finding>) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::plan::written;
+use super::pool::Pool;
 use super::render::milliseconds as ms;
 use super::section::{Section, text_of};
 use crate::words::sqlstate::SqlState;
@@ -34,6 +35,8 @@ pub struct Clients {
     pub endpoint_lag: Duration,
     pub broken_transaction: BrokenTransaction,
     pub retry: Retry,
+    /// None where each session has a connection of its own.
+    pub pool: Option<Pool>,
 }
 
 /// When a client sends a request again that failed.
@@ -161,13 +164,14 @@ impl Clients {
             endpoint_lag: section.duration("endpoint_lag").unwrap_or(Duration::ZERO),
             broken_transaction: broken.unwrap_or(BrokenTransaction::Skip),
             retry,
+            pool: Pool::read(section.section("pool")),
         };
         section.finish();
         clients
     }
 
     /// The behaviour as the lines of the resolved plan.
-    pub(super) fn lines(&self) -> [String; 3] {
+    pub(super) fn lines(&self) -> [String; 4] {
         let waiting = format!(
             "deadline {} or 3 x captured, then {}; abandon {}, connect timeout {}",
             format_duration(self.deadline),
@@ -184,7 +188,7 @@ impl Clients {
             format_duration(self.endpoint_lag),
             self.broken_transaction.name()
         );
-        [waiting, reconnecting, self.retry.line()]
+        [waiting, reconnecting, self.retry.line(), Pool::line(self.pool.as_ref())]
     }
 
     /// The behaviour as JSON.
@@ -208,6 +212,7 @@ impl Clients {
                 "backoff_max_ms": ms(retry.backoff_max),
                 "indeterminate": retry.indeterminate,
             },
+            "pool": self.pool.as_ref().map(Pool::json),
         })
     }
 }

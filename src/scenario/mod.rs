@@ -10,6 +10,7 @@ mod diagnostic;
 mod json;
 mod load;
 pub mod plan;
+mod pool;
 pub mod ramp;
 mod read;
 mod read_load;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub use super::clients::{BrokenTransaction, Clients, OnDeadline, Reconnect, Retry, RetryOn};
 use super::plan::{AnalyzeMode, PgUpgradeOptions, Plan, written};
+pub use super::pool::Pool;
 use super::ramp::Ramp;
 use crate::objective::Pattern;
 use crate::words::ids::PgMajor;

@@ -222,6 +222,20 @@ impl Connection {
         tokio::time::timeout(Duration::ZERO, self.wait_lost()).await.ok()
     }
 
+    /// Has the runtime that calls it look after an idle session from now on.
+    ///
+    /// # Errors
+    /// `Lost`; the connection is of no use after that.
+    pub fn settle_here(&mut self) -> Result<(), ConnectError> {
+        self.stream.settle_here().map_err(|error| ConnectError::lost(&error))
+    }
+
+    /// Says goodbye and waits until the server has ended the session, so that its place there is free.
+    pub async fn close_and_wait(mut self) {
+        frontend::terminate(&mut self.outbox);
+        let _ = self.wait_lost().await;
+    }
+
     /// When the first byte of the reply that is being awaited was read.
     pub fn first_at(&self) -> Option<Instant> {
         self.reply.first_at

@@ -17,6 +17,9 @@ use crate::scenario::resolved::BrokenTransaction;
 /// The message of requests that the end of the run cut short.
 pub(super) const RUN_ENDED: &str = "the run ended";
 
+/// The message of requests that their client's pool had no connection for.
+pub(super) const NO_SLOT: &str = "no connection of the pool was free in time";
+
 /// Requests that a session gives up in one go: then the other sessions of its thread go on first.
 const GIVEN_UP_AT_ONCE_MAX: u32 = 64;
 
@@ -54,8 +57,9 @@ impl Context {
     }
 
     /// When a request that is not sent is given up: at its due time where it is left out or the rest of a broken
-    /// transaction, else after its deadline, which each try has for itself; never in a closed loop, where nothing is late.
-    pub(super) fn gives_up_us(&self, next: &Next, state: &State) -> Option<u64> {
+    /// transaction, else after its deadline, which each try has for itself, or when its pool has kept it waiting for long, if
+    /// its session has queued for a slot since `queued_us`; never in a closed loop, where nothing is late.
+    pub(super) fn gives_up_us(&self, next: &Next, state: &State, queued_us: Option<u64>) -> Option<u64> {
         let skipped = state.passes_over(next);
         if self.schedule.pace().is_closed_loop() {
             return skipped.then_some(0);
@@ -64,15 +68,22 @@ impl Context {
             true => Some(next.due_us),
             false => {
                 let deadline_us = self.patience(&next.facts).deadline.as_micros() as u64;
-                Some(state.may_send_us(next).saturating_add(deadline_us))
+                let late_us = state.may_send_us(next).saturating_add(deadline_us);
+                Some(self.pool_gives_up_us(next, state, queued_us).map_or(late_us, |at_us| at_us.min(late_us)))
             }
         }
+    }
+
+    /// When a pool has no slot for a request.
+    fn pool_gives_up_us(&self, next: &Next, state: &State, queued_us: Option<u64>) -> Option<u64> {
+        let wait_us = self.pools.as_ref()?.profile().wait.as_micros() as u64;
+        Some(state.may_send_us(next).max(queued_us?).saturating_add(wait_us))
     }
 }
 
 /// Books a request that is not sent: skipped as the rest of a broken transaction, or expired, and with it the
 /// transaction that it would have begun. One that was tried before ends as its last try did; one that is left out is not booked.
-pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: &Next) {
+pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: &Next, queued_us: Option<u64>) {
     if let Some(why) = next.left_out {
         leave_out(context, state, next, why);
         // Nobody is there to begin the block that it would have begun.
@@ -86,7 +97,8 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
         return;
     }
     let skipped = state.skipping && next.facts.part.inside;
-    let gave_up_us = context.gives_up_us(next, state).unwrap_or_default();
+    let gave_up_us = context.gives_up_us(next, state, queued_us).unwrap_or_default();
+    let by_pool = !skipped && context.pool_gives_up_us(next, state, queued_us) == Some(gave_up_us);
     let mut sample = unsent(about, next);
     sample.deadline_us = context.patience(&next.facts).deadline.as_micros() as u64;
     // Expired at its deadline, even if nobody looked at that moment; skipped when its turn came.
@@ -95,6 +107,7 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
         sample.due_us = sample.done_us;
     }
     sample.outcome = if skipped { Outcome::Skipped } else { Outcome::Expired };
+    sample.message = by_pool.then(|| NO_SLOT.into());
     context.book.offer();
     context.book.sample(sample);
     state.skipping = context.skips_after(&next.facts);

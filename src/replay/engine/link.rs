@@ -1,4 +1,4 @@
-//! A session's connection: opened, lost, opened again, and made what the session was.
+//! A session's connection: opened or taken over, lost, opened again, and made what the session was.
 //!
 //! Tries to connect with a back-off until it works, each try a sample; the endpoint is asked anew for each, since the
 //! plan may switch it. Must not know the session's requests but the one being written.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::chance::{Chance, chance};
 use super::exchange::DRAIN;
+use super::lending::Lease;
 use super::memory::SessionMemory;
 use super::prepared::PreparedStatements;
 use super::worker::Context;
@@ -34,6 +35,15 @@ pub(super) struct About {
     pub database: u16,
 }
 
+/// What a session says and hears while its connection comes up.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// The tenant that waits for it.
+    pub tenant: Cell<Option<u32>>,
+    /// Since when it has been waiting for a slot of its pool, if it is.
+    pub queued_us: Cell<Option<u64>>,
+}
+
 /// The connection of one session, up or down.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -41,6 +51,8 @@ pub(super) struct Link {
     about: About,
     login: Login,
     connection: Option<Connection>,
+    /// What the session has of its pool.
+    lease: Lease,
     /// The server that it leads to.
     target: Option<Target>,
     prepared: PreparedStatements,
@@ -56,11 +68,13 @@ pub(super) struct Link {
 
 impl Link {
     pub fn new(context: Rc<Context>, about: About, login: Login, memory: SessionMemory) -> Self {
+        let lease = Lease::new(context.pools.as_ref(), &login);
         Self {
             context,
             about,
             login,
             connection: None,
+            lease,
             target: None,
             prepared: PreparedStatements::default(),
             memory,
@@ -92,14 +106,22 @@ impl Link {
         Some((self.connection.as_mut()?, &mut self.prepared, self.target.as_ref()?))
     }
 
-    /// Tries until the connection is usable. `tenant` is the one that waits for it, as it changes meanwhile.
-    pub async fn bring_up(&mut self, tenant: &Cell<Option<u32>>) {
+    /// Tries until the connection is usable.
+    pub async fn bring_up(&mut self, waiting: &Waiting) {
         while self.connection.is_none() {
+            self.lease.wait_for_slot(&waiting.queued_us, &self.context).await;
             match self.wait_before_try() {
                 Duration::ZERO => {}
                 wait => tokio::time::sleep(wait).await,
             }
-            if let Some(connection) = self.try_to_connect(tenant.get()).await {
+            let connection = match self.lease.take_over(&self.login, &self.context).await {
+                Some((connection, target)) => {
+                    self.target = Some(target);
+                    Some(connection)
+                }
+                None => self.try_to_connect(waiting.tenant.get()).await,
+            };
+            if let Some(connection) = connection {
                 self.restore(connection).await;
             }
         }
@@ -111,6 +133,7 @@ impl Link {
         self.short_lives = if lived_us < SHORT_LIFE_US { self.short_lives.saturating_add(1) } else { 0 };
         self.failed_tries = self.short_lives;
         self.connection = None;
+        self.lease.let_go();
         self.prepared.clear();
         self.memory.transaction_ended(false);
     }
@@ -176,23 +199,37 @@ impl Link {
     pub async fn start_over(&mut self, memory: SessionMemory) {
         self.memory = memory;
         self.prepared.clear();
-        let ends_block = self.in_transaction().then_some("ROLLBACK");
-        let Some(mut connection) = self.connection.take() else { return };
-        for statement in ends_block.into_iter().chain(["DISCARD ALL"]) {
-            let answer = ask(&mut connection, statement, &self.context).await;
-            if !answer.is_ok_and(|reply| reply.error.is_none()) {
-                self.take_down();
-                return;
-            }
+        if self.discard().await
+            && let Some(connection) = self.connection.take()
+        {
+            self.restore(connection).await;
         }
-        self.restore(connection).await;
     }
 
-    /// Says goodbye.
-    pub async fn close(self) {
-        if let Some(connection) = self.connection {
-            connection.close().await;
+    /// Says goodbye, or leaves the connection to the next session.
+    pub async fn close(mut self) {
+        if self.lease.hands_on(&self.context) {
+            self.discard().await;
         }
+        let Self { context, login, connection: Some(connection), target, lease, .. } = self else { return };
+        match target.filter(|_| lease.hands_on(&context)) {
+            Some(target) => lease.hand_on(login, (connection, target), &context),
+            None => lease.close(connection, &context).await,
+        }
+    }
+
+    /// Makes the connection as good as new; false where there is none, or none any more because that does not work.
+    async fn discard(&mut self) -> bool {
+        let ends_block = self.in_transaction().then_some("ROLLBACK");
+        for statement in ends_block.into_iter().chain(["DISCARD ALL"]) {
+            let Some(connection) = &mut self.connection else { return false };
+            let answer = ask(connection, statement, &self.context).await;
+            if !answer.is_ok_and(|reply| reply.error.is_none()) {
+                self.take_down();
+                return false;
+            }
+        }
+        self.connection.is_some()
     }
 
     /// No wait before the first try; then doubled from the first to the last, less a part left to chance so that sessions which

@@ -7,6 +7,8 @@
 //! rounds       the going through a session's requests, once or again
 //! head         the request that is next
 //! link         the session's connection: opened, lost, opened again, made what it was
+//! pool         the connections that sessions share, where they do
+//! lending      a session's share in them
 //! read_only    what a replay that is to change nothing does instead
 //! rest         the time without a connection of a session that waits for something to send
 //! memory       what a new connection must be told: settings and the like
@@ -43,10 +45,12 @@ mod giving_up;
 mod head;
 mod ids;
 mod in_flight;
+mod lending;
 mod link;
 mod memory;
 mod order;
 mod outcome;
+mod pool;
 mod prepared;
 mod read_only;
 mod rest;

@@ -24,7 +24,7 @@ impl SessionTask {
         let Some(next) = self.head.next() else { return Ok(Woken::Closed) };
         let is_skipped = self.state.passes_over(&next);
         let at_us = match is_skipped {
-            true => self.context.gives_up_us(&next, &self.state),
+            true => self.context.gives_up_us(&next, &self.state, None),
             false => Some(self.state.may_send_us(&next)),
         };
         tokio::select! {
@@ -33,7 +33,7 @@ impl SessionTask {
             () = self.context.timer.until(at_us) => {}
         }
         if is_skipped {
-            give_up(&self.context, self.about, &mut self.state, &next);
+            give_up(&self.context, self.about, &mut self.state, &next, None);
             self.state.let_others_go_on().await;
             self.advance().await?;
         } else {

@@ -16,6 +16,7 @@ use super::differences::Differences;
 use super::ids::{IdCounts, Ids};
 use super::in_flight::InFlight;
 use super::order::CommitOrder;
+use super::pool::Pools;
 use super::schedule::Schedule;
 use super::worker::{Context, Opening, Share, WorkerReport, work};
 use crate::record::Recorder;
@@ -171,17 +172,18 @@ fn replay(
     // More at once than the capture's clients would be more than anybody was told of.
     let places = schedule.pace().is_closed_loop().then(|| Semaphore::new(spool.connections_at_once(&copies_of).max(1)));
     let shares = deal(&openings, places.map(Arc::new), settings.workers, stop);
+    let pools = Pools::new(settings.clients.pool, shares.len());
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
         for (number, share) in shares.into_iter().enumerate() {
             let (clients, endpoint) = (settings.clients.clone(), endpoint.clone());
             let (clock, schedule) = (schedule.clock(), schedule.clone());
             let (book, in_flight) = (Book::new(recorder.clone()), Arc::clone(&in_flight));
-            let (order, ids) = (order.clone(), Arc::clone(&ids));
+            let (order, ids, pools) = (order.clone(), Arc::clone(&ids), pools.clone());
             let differences = Differences::new(recorder.clone(), spool.clone());
             let equip = move |timer| {
                 let end = Rc::default();
-                Context { schedule, timer, clients, endpoint, book, differences, in_flight, ids, order, end }
+                Context { schedule, timer, clients, endpoint, book, differences, in_flight, ids, order, pools, end }
             };
             let reports = reports.clone();
             let working = move || {

@@ -4,7 +4,6 @@
 //! that fall due are booked as what they are: expired, or the skipped rest of a broken transaction. Nothing that its
 //! server does can stop it. Must not know other sessions.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use super::behind::BusyStretches;
@@ -14,7 +13,7 @@ use super::exchange::{Answer, GivenUp, Patience, await_reply, hand_over};
 use super::far::FarTimer;
 use super::giving_up::{RUN_ENDED, give_up, leave_out, unsent};
 use super::head::{Head, LeftOut, Next};
-use super::link::{About, Link};
+use super::link::{About, Link, Waiting};
 use super::order::OrderPlace;
 use super::outcome;
 use super::retry::{Retrying, Tried};
@@ -115,7 +114,9 @@ impl SessionTask {
         (self.state.was_connected, self.state.wants_connection) = (true, false);
         let next = self.head.next();
         let at_us = match &next {
-            Some(next) if self.state.passes_over(next) => context.gives_up_us(next, &self.state).unwrap_or_default(),
+            Some(next) if self.state.passes_over(next) => {
+                context.gives_up_us(next, &self.state, None).unwrap_or_default()
+            }
             Some(next) => self.state.may_send_us(next),
             None => self.closes_us,
         };
@@ -140,23 +141,28 @@ impl SessionTask {
         }
         let Self { context, about, head, link, state, closes_us, order, .. } = self;
         let context = &**context;
-        let tenant = Cell::new(head.tenant());
-        let mut coming_up = std::pin::pin!(link.bring_up(&tenant));
+        let waiting = Waiting::default();
+        waiting.tenant.set(head.tenant());
+        let mut coming_up = std::pin::pin!(link.bring_up(&waiting));
         loop {
-            let gives_up_us = match head.next() {
-                Some(next) => context.gives_up_us(&next, state),
+            let gives_up_us = |state: &State| match head.next() {
+                Some(next) => context.gives_up_us(&next, state, waiting.queued_us.get()),
                 None => Some(*closes_us),
             };
             tokio::select! {
                 biased;
                 () = stop.requested() => return Ok(Woken::Stopped),
                 () = &mut coming_up => return Ok(Woken::Again),
-                () = context.timer.until(gives_up_us) => {
+                // Asked only once it is known whether the session queues.
+                () = async { context.timer.until(gives_up_us(state)).await } => {
+                    if gives_up_us(state).is_none_or(|at_us| at_us > context.schedule.now_us()) {
+                        continue;
+                    }
                     let Some(next) = head.next() else { return Ok(Woken::Closed) };
-                    give_up(context, *about, state, &next);
+                    give_up(context, *about, state, &next, waiting.queued_us.get());
                     head.advance(&context.schedule, state.free_us).await?;
                     tell(order.as_ref(), head, state);
-                    tenant.set(head.tenant());
+                    waiting.tenant.set(head.tenant());
                     state.let_others_go_on().await;
                 }
             }
@@ -174,11 +180,11 @@ impl SessionTask {
             return self.advance().await;
         }
         let skipped = self.state.skipping && next.facts.part.inside;
-        let gives_up_us = self.context.gives_up_us(&next, &self.state);
+        let gives_up_us = self.context.gives_up_us(&next, &self.state, None);
         let is_late = gives_up_us.is_some_and(|at_us| at_us <= self.context.schedule.now_us());
         // Inside a transaction that has begun nothing expires: its client goes on.
         if skipped || (is_late && !self.link.in_transaction()) {
-            give_up(&self.context, self.about, &mut self.state, &next);
+            give_up(&self.context, self.about, &mut self.state, &next, None);
             self.state.let_others_go_on().await;
         } else if !self.send(next, stop).await? {
             return Ok(());
@@ -426,9 +432,9 @@ impl SessionTask {
         while let Some(next) = self.next_of_all_rounds().await?
             && next.due_us <= ended_us
         {
-            let gives_up_us = self.context.gives_up_us(&next, &self.state);
+            let gives_up_us = self.context.gives_up_us(&next, &self.state, None);
             if next.left_out.is_some() || gives_up_us.is_some_and(|at_us| at_us <= ended_us) {
-                give_up(&self.context, self.about, &mut self.state, &next);
+                give_up(&self.context, self.about, &mut self.state, &next, None);
             } else {
                 self.context.book.offer();
                 let message = Some(RUN_ENDED.into());

@@ -17,6 +17,7 @@ use super::differences::Differences;
 use super::ids::Ids;
 use super::in_flight::InFlight;
 use super::order::CommitOrder;
+use super::pool::Pools;
 use super::rounds::lasts;
 use super::run::EngineError;
 use super::schedule::Schedule;
@@ -42,6 +43,8 @@ pub(super) struct Context {
     pub ids: Arc<Ids>,
     /// None where sessions are free of each other.
     pub order: Option<Arc<CommitOrder>>,
+    /// None where each session has a connection of its own.
+    pub pools: Option<Arc<Pools>>,
     pub end: Rc<RunEnd>,
 }
 
@@ -130,7 +133,10 @@ pub(super) async fn run(context: Rc<Context>, spool: Spool, share: Share) -> Res
             biased;
             stopped = &mut waking => return stopped.map(|()| false).map_err(EngineError::Timer),
             ended = &mut sessions => return ended,
-            () = tokio::time::sleep(BATCH_INTERVAL) => context.book.flush(),
+            () = tokio::time::sleep(BATCH_INTERVAL) => {
+                context.book.flush();
+                context.close_unused().await;
+            }
         }
     }
 }
@@ -166,6 +172,7 @@ async fn run_sessions(context: Rc<Context>, spool: &Spool, share: Share) -> Resu
         openings.extend(note_end(ended, &context, spool, &mut result));
     }
     book_what_was_due(&context, spool, openings, &mut end.waiter(), &mut result).await;
+    context.leave_pools().await;
     result.map(|()| !*stop.borrow())
 }
 

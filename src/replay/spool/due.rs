@@ -2,6 +2,8 @@
 //!
 //! Takes the pace; reads the moments of all requests, some bytes each. Must not know the clock.
 
+use std::collections::BTreeMap;
+
 use super::index::Session;
 use super::store::{Spool, SpoolError};
 use crate::replay::copies::{Copies, Owner};
@@ -82,6 +84,16 @@ impl Spool {
         let of = |number: u32| copies.get(number as usize).copied().unwrap_or_default();
         Session::most_at_once(self.sessions().iter().map(|session| (session, of(session.number))))
     }
+
+    /// The same for each captured database and user.
+    pub fn connections_by_login(&self, copies: &[u16]) -> BTreeMap<(String, String), usize> {
+        let mut sessions: BTreeMap<(String, String), Vec<(&Session, u16)>> = BTreeMap::new();
+        for session in self.sessions() {
+            let copies = copies.get(session.number as usize).copied().unwrap_or_default();
+            sessions.entry((session.database.clone(), session.user.clone())).or_default().push((session, copies));
+        }
+        sessions.into_iter().map(|(login, sessions)| (login, Session::most_at_once(sessions))).collect()
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +162,7 @@ mod tests {
         assert_eq!(spool.copies_of_sessions(&Copies::new(4)).unwrap(), [4, 4, 4]);
         assert_eq!(spool.connections_at_once(&[3, 1, 1]), 5);
         assert_eq!(spool.connections_at_once(&[0, 2, 0]), 2);
+        assert_eq!(spool.connections_by_login(&[3, 1, 1]), [(("app".to_owned(), "u".to_owned()), 5)].into());
     }
 
     #[test]

@@ -16,6 +16,7 @@ fn workload() -> WorkloadFacts {
         span_us: 300_000_000,
         sessions: 200,
         peak_connections: 40,
+        peak_sessions: BTreeMap::new(),
         databases: vec!["a".into(), "b".into()],
         users: vec!["u".into()],
         tenants: vec!["acme".into(), "bolt".into()],
@@ -89,6 +90,22 @@ fn connections_beyond_the_limit_are_warned_about() {
     assert!(said_with_copies(1, "").is_empty(), "40 + 18 of 97");
     assert!(said_with_copies(2, "")[0].contains("up to 80 replayed connections and 18 of the probes"));
     assert!(said_with_copies(3, "max_connections = 200").is_empty());
+}
+
+#[test]
+fn a_pool_for_fewer_sessions_than_are_open_at_once_is_warned_about() {
+    let login = |user: &str| ("shop".to_owned(), user.to_owned());
+    let peak_sessions = [(login("web"), 12), (login("batch"), 2)].into();
+    let workload = WorkloadFacts { peak_sessions, ..workload() };
+    let said_of =
+        |size| said_with(&format!("{WORKLOAD}[clients.pool]\nsize = {size}\n"), &workload, ServerVersions::default());
+    assert!(said_of(12).is_empty());
+    let said = said_of(10);
+    assert!(
+        said[0].starts_with("warning: up to 12 sessions of user \"web\" in database \"shop\" are open"),
+        "{said:?}"
+    );
+    assert!(said[0].contains("clients.pool.size lets 10 of them have a connection"), "{said:?}");
 }
 
 #[test]

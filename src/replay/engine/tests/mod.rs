@@ -13,6 +13,7 @@ mod odd_servers;
 mod order;
 mod outage;
 mod peak;
+mod pool;
 mod read_only;
 mod retry;
 mod rounds;

@@ -39,6 +39,7 @@ pub(super) const CLIENTS: Clients = Clients {
     endpoint_lag: Duration::ZERO,
     broken_transaction: BrokenTransaction::Skip,
     retry: Retry::NONE,
+    pool: None,
 };
 
 /// A workload in the making. Times are milliseconds; tenant 0 is `acme`, 1 is `bolt`.
@@ -76,6 +77,11 @@ impl Story {
         self.lines
             .push(json!({"kind": "open", "t_us": at_ms * 1_000, "session": session, "database": "app", "user": "u"}));
         self
+    }
+
+    /// The session before sent these startup parameters.
+    pub fn started_with(self, parameters: Value) -> Self {
+        self.with("parameters", parameters)
     }
 
     /// The session before had these settings when the capture began.

@@ -86,6 +86,7 @@ fn clients(dice: &mut Dice) -> Clients {
             BrokenTransaction::Continue,
         ]),
         retry: if dice.happens(0.5) { retry(dice) } else { Retry::NONE },
+        pool: None,
     }
 }
 

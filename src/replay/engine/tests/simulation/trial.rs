@@ -18,6 +18,7 @@ use super::super::super::differences::Differences;
 use super::super::super::ids::Ids;
 use super::super::super::in_flight::InFlight;
 use super::super::super::order::CommitOrder;
+use super::super::super::pool::Pools;
 use super::super::super::run::{deal, openings};
 use super::super::super::schedule::Schedule;
 use super::super::super::timer::Timer;
@@ -156,6 +157,7 @@ fn context(plan: &Plan, spool: &Spool, recorder: &Recorder, endpoint: Endpoint) 
         differences: Differences::new(recorder.clone(), spool.clone()),
         in_flight: Arc::new(InFlight::new(spool.sessions().len() * usize::from(copies))),
         ids: Arc::new(Ids::new(copies)),
+        pools: Pools::new(plan.clients.pool, 1),
         order: plan.order_wait.map(|limit| Arc::new(CommitOrder::new(&copies_of, limit))),
         end: Rc::default(),
     };
