@@ -32,6 +32,7 @@ mod pcap_inputs;
 mod pcap_workload;
 mod peak_traffic;
 mod plans;
+mod pools;
 mod proxy;
 mod relay;
 mod requests;
