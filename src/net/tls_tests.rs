@@ -16,7 +16,7 @@ fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/net/test_certificates").join(name)
 }
 
-/// Answers one SSLRequest with `S`, shakes hands and says hello. Gives the port.
+/// Answers one SSLRequest with `S`, shakes hands, says hello and what it hears. Gives the port.
 async fn tls_server() -> u16 {
     let identity = Identity::read(&certificate("server.pem"), &certificate("server.key")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -27,16 +27,43 @@ async fn tls_server() -> u16 {
         client.write_all(b"S").await.unwrap();
         if let Ok(mut stream) = identity.accept(client).await {
             stream.write_all(b"hello").await.unwrap();
+            stream.flush().await.unwrap();
+            // Most have nothing to say.
+            if let Ok(heard) = stream.read_u8().await {
+                stream.write_u8(heard).await.unwrap();
+                stream.flush().await.unwrap();
+            }
         }
     });
     port
 }
 
-async fn dial_with(mode: SslMode, roots: Option<&str>, host: &str) -> Result<Stream, DialError> {
+async fn target(mode: SslMode, roots: Option<&str>, host: &str) -> Target {
     let tls = Tls::new(&TlsSettings { sslrootcert: roots.map(certificate), ..TlsSettings::of_mode(mode) }).unwrap();
     let port = tls_server().await;
-    let address = Address::Tcp { host: host.into(), address: Some([127, 0, 0, 1].into()), port };
-    dial(&Target { address, tls }, WITHIN).await
+    Target { address: Address::Tcp { host: host.into(), address: Some([127, 0, 0, 1].into()), port }, tls }
+}
+
+async fn dial_with(mode: SslMode, roots: Option<&str>, host: &str) -> Result<Stream, DialError> {
+    dial(&target(mode, roots, host).await, WITHIN).await
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_thread_that_opened_it() {
+    let target = target(SslMode::VerifyFull, Some("root.pem"), "localhost").await;
+    let opening = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut stream = dial(&target, WITHIN).await.unwrap();
+            stream.read_exact(&mut [0; 5]).await.unwrap();
+            stream
+        })
+    };
+    let mut stream = tokio::task::spawn_blocking(opening).await.unwrap();
+    stream.settle_here().unwrap();
+    stream.write_u8(7).await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), 7);
 }
 
 #[tokio::test]

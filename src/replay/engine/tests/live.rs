@@ -1,11 +1,12 @@
 //! The replay against a real server. Where none can be had the tests say why and pass.
 
-use super::story::{CLIENTS, PATIENT, Story, endpoint};
+use super::story::{CLIENTS, PATIENT, Story, endpoint, sqlstate};
 use crate::net::Target;
 use crate::pgwire::frontend;
 use crate::samples::sample::Outcome::{ExpectedError, Failed, Indeterminate, Ok};
 use crate::samples::sample::{Outcome, ResultCheck};
 use crate::scenario::plan::StopMode;
+use crate::scenario::resolved::{Clients, Pool};
 use crate::server::cluster::LocalCluster;
 use crate::server::fixture::{DEADLINE, Run, pinned};
 use crate::server::{Connection, Login, ReplySummary, connect};
@@ -95,4 +96,36 @@ async fn sessions_live_through_a_restart_and_no_acknowledged_write_is_missing() 
     let written = ask(&mut session(&cluster).await, "SELECT FROM t").await.rows;
     let uncertain = count(Indeterminate) + count(Failed);
     assert!((count(Ok)..=count(Ok) + uncertain).contains(&written), "{written}: {:?}", replayed.report);
+}
+
+#[tokio::test]
+async fn a_pool_comes_back_after_a_restart_and_is_never_larger_than_it_may() {
+    let run = Run::new("t-replay-pool");
+    let Some(mut cluster) = cluster(&run).await else { return };
+    const SIZE: u32 = 3;
+    const SESSIONS: u32 = 150;
+    let place = endpoint(target(&cluster));
+    let mut admin = connect(&target(&cluster), &Login::new("postgres", "app"), PATIENT).await.unwrap();
+    ask(&mut admin, "CREATE TABLE t (a int); GRANT ALL ON t TO u").await;
+    ask(&mut admin, &format!("ALTER USER u CONNECTION LIMIT {SIZE}")).await;
+    let pool = Some(Pool { size: SIZE, reuse: true, wait: PATIENT, idle: PATIENT });
+    let mut story = Story::new(Clients { pool, ..CLIENTS });
+    for session in 0..SESSIONS {
+        let at_ms = u64::from(session) * 10;
+        story = story.opened(at_ms, session).query(at_ms, session, "INSERT INTO t VALUES (1)");
+        story = story.query(at_ms + 20, session, "SELECT pg_sleep(0.01)").close(at_ms + 21, session);
+    }
+    let restarting = async {
+        while ask(&mut admin, "SELECT FROM t").await.rows < 40 {}
+        cluster.restart(StopMode::Immediate, DEADLINE).await.unwrap();
+        std::future::pending().await
+    };
+    let replayed = story.replay_at(&place, restarting).await;
+    assert_eq!(replayed.report.offered(), u64::from(SESSIONS) * 2);
+    assert!(replayed.report.workload_ended && replayed.report.count(Ok) > u64::from(SESSIONS));
+    assert_eq!(replayed.outcomes(SESSIONS - 1), [Ok, Ok]);
+    let too_many = sqlstate("53300");
+    assert!(replayed.connects().all(|connect| connect.sqlstate != too_many));
+    let succeeded = replayed.connects().filter(|connect| connect.outcome == Ok).count();
+    assert!(succeeded > SIZE as usize && succeeded < SESSIONS as usize, "{succeeded}");
 }
