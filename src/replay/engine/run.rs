@@ -175,6 +175,8 @@ fn replay(
     let pools = Pools::new(settings.clients.pool, shares.len());
     let (reports, reported) = mpsc::channel();
     let result = thread::scope(|scope| {
+        // Nobody begins before all are there: where one cannot be had, the others go when these do.
+        let mut begins = Vec::new();
         for (number, share) in shares.into_iter().enumerate() {
             let (clients, endpoint) = (settings.clients.clone(), endpoint.clone());
             let (clock, schedule) = (schedule.clock(), schedule.clone());
@@ -186,12 +188,18 @@ fn replay(
                 Context { schedule, timer, clients, endpoint, book, differences, in_flight, ids, order, pools, end }
             };
             let reports = reports.clone();
+            let (begin, begun) = mpsc::channel::<()>();
+            begins.push(begin);
             let working = move || {
+                if begun.recv().is_err() {
+                    return;
+                }
                 let _ = reports.send(work(clock, equip, spool, share));
             };
             let named = thread::Builder::new().name(format!("replay-{number}"));
             named.spawn_scoped(scope, working).map_err(EngineError::Thread)?;
         }
+        begins.into_iter().for_each(|begin| begin.send(()).unwrap_or_default());
         drop(reports);
         stand_over(&reported, &in_flight, recorder)
     });
