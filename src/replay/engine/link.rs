@@ -110,16 +110,18 @@ impl Link {
     pub async fn bring_up(&mut self, waiting: &Waiting) {
         while self.connection.is_none() {
             self.lease.wait_for_slot(&waiting.queued_us, &self.context).await;
-            match self.wait_before_try() {
-                Duration::ZERO => {}
-                wait => tokio::time::sleep(wait).await,
-            }
             let connection = match self.lease.take_over(&self.login, &self.context).await {
                 Some((connection, target)) => {
                     self.target = Some(target);
                     Some(connection)
                 }
-                None => self.try_to_connect(waiting.tenant.get()).await,
+                None => {
+                    match self.wait_before_try() {
+                        Duration::ZERO => {}
+                        wait => tokio::time::sleep(wait).await,
+                    }
+                    self.try_to_connect(waiting.tenant.get()).await
+                }
             };
             if let Some(connection) = connection {
                 self.restore(connection).await;

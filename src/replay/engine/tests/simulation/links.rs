@@ -57,7 +57,7 @@ fn place(played: &Played<'_>, dial: &Dial, findings: &mut Findings) {
     }
 }
 
-/// No session has more connections than copies.
+/// No session has more connections than copies, or than its user's pool.
 fn at_a_time(played: &Played<'_>, findings: &mut Findings) {
     let mut changes: BTreeMap<u32, Vec<(u64, i64)>> = BTreeMap::new();
     for dial in &played.trial.log.dials {
@@ -69,10 +69,11 @@ fn at_a_time(played: &Played<'_>, findings: &mut Findings) {
     for (session, mut changes) in changes {
         changes.sort_unstable();
         let copies = played.trial.due.keys().filter(|who| who.0 == session).count() as i64;
+        let most = played.plan.clients.pool.map_or(copies, |pool| copies.min(pool.size.into()));
         let mut open = 0;
         for (at_us, change) in changes {
             open += change;
-            findings.ensure(open <= copies, || format!("session {session} has {open} connections at {at_us}"));
+            findings.ensure(open <= most, || format!("session {session} has {open} connections at {at_us}"));
         }
     }
 }

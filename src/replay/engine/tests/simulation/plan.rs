@@ -10,7 +10,7 @@ use super::workload;
 use crate::replay::pace::Pace;
 use crate::replay::{Copies, Rounds};
 use crate::scenario::resolved::{
-    BrokenTransaction, Clients, Loop, OnDeadline, Pacing, Reconnect, Retry, RetryOn, Speed,
+    BrokenTransaction, Clients, Loop, OnDeadline, Pacing, Pool, Reconnect, Retry, RetryOn, Speed,
 };
 
 /// A simulation before it runs.
@@ -32,7 +32,7 @@ impl Plan {
         let mut dice = Dice::new(seed);
         let (lines, span_us) = workload::lines(&mut dice);
         let pace = pace(&mut dice, span_us);
-        let clients = clients(&mut dice);
+        let mut clients = clients(&mut dice);
         let script = Script::new(&mut dice, span_us);
         let starts_us = dice.one_of(&[0, 100_000, 1_000_000]);
         let mut some_time = |probability| {
@@ -41,6 +41,13 @@ impl Plan {
         };
         let (switches_us, stops_us) = (some_time(0.25), some_time(0.35));
         let order_wait = dice.happens(0.2).then(|| Duration::from_millis(dice.between(50, 2_000)));
+        // Patient enough for every deadline; a request that a pool keeps waiting for longer has a test of its own.
+        clients.pool = dice.happens(0.3).then(|| Pool {
+            size: dice.between(1, 2) as u32,
+            reuse: dice.happens(0.7),
+            wait: Duration::from_secs(3_600),
+            idle: Duration::from_millis(dice.one_of(&[100, 60_000])),
+        });
         Self { lines, clients, pace, order_wait, starts_us, script, switches_us, stops_us }
     }
 }

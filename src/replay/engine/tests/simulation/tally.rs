@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::super::giving_up::RUN_ENDED;
 use super::findings::Played;
+use super::log::Dial;
 use super::plan::Plan;
 use super::script::Absence;
 use crate::samples::sample::{Outcome, Sample, SampleKind};
@@ -56,6 +57,7 @@ impl Tally {
             ("runs with rounds", runs(plan.pace.rounds.most() > 1)),
             ("closed loops", runs(plan.pace.is_closed_loop())),
             ("on the new server", trial.log.dials.iter().filter(|dial| dial.server == 1).count() as u64),
+            ("connections handed on", handed_on(played)),
             ("runs that continue", runs(plan.clients.broken_transaction == BrokenTransaction::Continue)),
             ("runs that disconnect", runs(plan.clients.on_deadline == OnDeadline::Disconnect)),
             ("servers down", outages(plan, Absence::Down)),
@@ -65,6 +67,15 @@ impl Tally {
             *self.0.entry(what).or_default() += times;
         }
     }
+}
+
+/// In one round only a pool has a connection go on after its session.
+fn handed_on(played: &Played<'_>) -> u64 {
+    let is_pooled = played.plan.clients.pool.is_some() && played.plan.pace.rounds.most() == 1;
+    let goes_on = |dial: &&Dial| {
+        dial.asked.iter().skip_while(|asked| asked.text != "DISCARD ALL").any(|asked| asked.event.is_some())
+    };
+    played.trial.log.dials.iter().filter(|_| is_pooled).filter(goes_on).count() as u64
 }
 
 fn waited(plan: &Plan, sample: &Sample) -> bool {
