@@ -37,6 +37,8 @@ pub(super) struct Course {
     pub ids: Option<IdsMapped>,
     /// Why a ledger could not be read back to its end.
     pub read_back_failed: Option<String>,
+    /// Why the other shards were not told everything.
+    pub phases_untold: Option<String>,
     pub interrupted: Option<String>,
     /// What the run's last line says; `None` when it is missing.
     pub complete: Option<bool>,
@@ -92,6 +94,7 @@ impl Course {
                 let text = format!("the ledger of database {database} could not be read back: {reason}");
                 self.read_back_failed.get_or_insert(text);
             }
+            What::PhasesUntold { reason } => self.phases_untold = Some(reason.clone()),
             What::Interrupted { signal } => self.interrupted = Some(signal.clone()),
             What::RunEnded { complete } => self.complete = Some(*complete),
             What::RunStarted { .. }

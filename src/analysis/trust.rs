@@ -120,6 +120,7 @@ impl Evidence<'_> {
             self.probes_missing(),
             self.ledger_unread(),
             self.samples_damaged(),
+            self.shards_untold(),
         ];
         Trust {
             schedule_lag_p99_us: self.lag.p99_us(),
@@ -274,6 +275,12 @@ impl Evidence<'_> {
     fn ledger_unread(&self) -> Option<Reason> {
         let text = self.course.read_back_failed.as_ref()?;
         Some(reason("ledger_unread", text, None, None))
+    }
+
+    /// Shards that did not learn of a switch went on sending to the server before it.
+    fn shards_untold(&self) -> Option<Reason> {
+        let text = format!("the other shards were not told everything: {}", self.course.phases_untold.as_ref()?);
+        Some(reason("shards_untold", text, None, None))
     }
 
     fn samples_damaged(&self) -> Option<Reason> {

@@ -45,3 +45,15 @@ fn a_clock_that_was_set_and_a_capture_with_holes_are_reasons_with_their_numbers(
     let stepped = ("clock_stepped", Some(-51_000.0), Some(50_000.0));
     assert_eq!(codes, [stepped, ("capture_lost", Some(0.02), Some(0.001))]);
 }
+
+#[test]
+fn other_shards_that_were_not_told_everything_are_a_reason() {
+    let mut run = Run::new(1_000);
+    run.session((0, 0), turns(0, 100), up).probes(50, up);
+    let mut analysis = analysis_of(facts(), &run.samples);
+    let what = What::PhasesUntold { reason: "no space left".into() };
+    analysis.event(&TimelineEvent { at_us: 30_000_000, what });
+    let reasons = analysis.snapshot().trust.reasons;
+    let said: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.text.as_str())).collect();
+    assert_eq!(said, [("shards_untold", "the other shards were not told everything: no space left")]);
+}

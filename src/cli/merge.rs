@@ -12,7 +12,7 @@ use crate::{merge, report};
 
 /// Put the run directories of a rehearsal's shards together into one, and judge it
 ///
-/// A shard that is missing, that replayed another workload, or that started at another moment makes the verdict
+/// A shard that is missing or damaged, that replayed another workload, or that started at another moment makes the verdict
 /// inconclusive; what is judged is the time that all of them covered.
 #[derive(Debug, Args)]
 pub struct Merge {
@@ -27,11 +27,15 @@ pub struct Merge {
 /// Carries out `merge`.
 pub(super) fn carry_out(typed: &Merge) -> Ended {
     let merged = merge::merge(&typed.dirs, &typed.output)?;
+    for damaged in &merged.damaged {
+        show::error(damaged);
+    }
     let Judged { report, code } = judge(&typed.output, &[])?;
     report::write_all(&typed.output, &report)?;
     show::result(&report::render(&report, report::Format::Text(colour()))?);
-    if merged.left_out > 0 {
-        show::progress(&format!("left out {} requests that were due while not all shards were there", merged.left_out));
+    let left_out = merged.facts.left_out;
+    if left_out > 0 {
+        show::progress(&format!("left out {left_out} requests that were due while not all shards were there"));
     }
     show::progress(&format!("run directory: {}", typed.output.display()));
     Ok(code)

@@ -24,6 +24,9 @@ pub enum MergeError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Samples(#[from] SamplesError),
+    /// A shard's samples, which are its own trouble.
+    #[error("the samples of shard {index} cannot be read")]
+    Shard { index: u32, source: SamplesError },
     #[error(transparent)]
     RunDir(#[from] RunDirError),
     #[error("could not copy \"{}\"", path.display())]
@@ -42,30 +45,72 @@ pub enum MergeError {
     Nothing,
 }
 
-/// Puts the shards' run directories together into the new directory `out`, and gives what `run.json` says of it.
+/// What came of a merge.
+#[derive(Debug)]
+pub struct Merged {
+    /// What `run.json` says of it.
+    pub facts: MergedFacts,
+    /// Why shards could not be read, which are missing therefore.
+    pub damaged: Vec<MergeError>,
+}
+
+/// Puts the shards' run directories together into the new directory `out`.
 ///
 /// # Errors
-/// A directory that is no shard's, shards of different divisions, the same shard twice, or files that cannot be read or
-/// written. A shard that is missing, of another workload or of another start is no error but a reason not to trust the run.
-pub fn merge(dirs: &[PathBuf], out: &Path) -> Result<MergedFacts, MergeError> {
-    let mut shards = dirs.iter().map(|dir| ShardRun::open(dir)).collect::<Result<Vec<_>, _>>()?;
+/// A directory that is no shard's, shards of different divisions, the same shard twice, a driver's directory that is damaged,
+/// or files that cannot be written. Another shard that is missing, damaged, of another workload or of another start is no
+/// error but a reason not to trust the run.
+pub fn merge(dirs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
+    let mut damaged = Vec::new();
+    let mut shards = Vec::new();
+    for dir in dirs {
+        match ShardRun::open(dir) {
+            Ok(shard) => shards.push(shard),
+            Err(error) if is_damage(&error) => damaged.push(error),
+            Err(error) => return Err(error),
+        }
+    }
     shards.sort_by_key(|shard| shard.index);
     check(&shards)?;
+    // Without the driver there is nothing that the rest could be a part of.
+    if shards.first().is_none_or(|first| first.index > 0) && !damaged.is_empty() {
+        return Err(damaged.swap_remove(0));
+    }
     let of = shards.first().ok_or(MergeError::Nothing)?.of;
-    let (alike, unlike): (Vec<ShardRun>, Vec<ShardRun>) = {
+    let (mut alike, unlike): (Vec<ShardRun>, Vec<ShardRun>) = {
         let base = shards[0].facts.clone();
         shards.into_iter().partition(|shard| shard.is_like(&base))
     };
-    let overlap = Overlap::of(&alike)?;
+    let unlike: Vec<u32> = unlike.iter().map(|shard| shard.index).collect();
+    loop {
+        match attempt(&alike, &unlike, of, out) {
+            // Damage that only reading all of the samples shows. What was written of that shard goes with the rest.
+            Err(MergeError::Shard { index, source }) if alike.first().is_some_and(|base| base.index != index) => {
+                alike.retain(|shard| shard.index != index);
+                damaged.push(MergeError::Shard { index, source });
+            }
+            outcome => return outcome.map(|facts| Merged { facts, damaged }),
+        }
+    }
+}
+
+/// Whether a shard's directory was once whole, so that the others can still be judged.
+fn is_damage(error: &MergeError) -> bool {
+    matches!(error, MergeError::Read(ReadError::Line { .. } | ReadError::Io { .. }))
+}
+
+/// Merges these shards; leaves nothing behind if that fails.
+fn attempt(alike: &[ShardRun], unlike: &[u32], of: u32, out: &Path) -> Result<MergedFacts, MergeError> {
+    let overlap = Overlap::of(alike)?;
     let merged = MergedFacts {
         shards: of,
         present: alike.iter().map(|shard| shard.index).collect(),
-        unlike: unlike.iter().map(|shard| shard.index).collect(),
+        unlike: unlike.to_vec(),
         apart_us: align::apart_us(alike.iter().map(ShardRun::start)),
         left_out: 0,
     };
     let run = RunDir::create(out)?;
-    let filled = fill(&run, &alike, &overlap, merged);
+    let filled = fill(&run, alike, &overlap, merged);
     if filled.is_err() {
         // Half of a run directory would be taken for a whole one.
         let _ = std::fs::remove_dir_all(run.path());

@@ -25,8 +25,9 @@ pub(super) fn write(shards: &[ShardRun], overlap: &Overlap, run: &RunDir) -> Res
     let mut read_names = vec![names.clone(); shards.len()];
     let mut streams = Vec::with_capacity(shards.len());
     for ((shard, &shift_us), names) in shards.iter().zip(&overlap.shifts_us).zip(&mut read_names) {
-        let stored = StoredSamples::open(&shard.dir.join(layout::SAMPLES), names)?;
-        streams.push(Stream { stored, shift_us, outside: 0 });
+        let damaged = |source| MergeError::Shard { index: shard.index, source };
+        let stored = StoredSamples::open(&shard.dir.join(layout::SAMPLES), names).map_err(damaged)?;
+        streams.push(Stream { index: shard.index, stored, shift_us, outside: 0 });
     }
     let mut parts = Parts { run, names: Arc::new(names), part: None, closed: 0 };
     let mut heads: BinaryHeap<_> = (0..).zip(&streams).filter_map(|(at, stream)| stream.head(at)).collect();
@@ -46,6 +47,7 @@ pub(super) fn write(shards: &[ShardRun], overlap: &Overlap, run: &RunDir) -> Res
 
 /// What a shard has still to give, by the base's clock.
 struct Stream<'a> {
+    index: u32,
     stored: StoredSamples<'a>,
     shift_us: i64,
     /// Requests that were due after the overlap.
@@ -59,8 +61,9 @@ impl Stream<'_> {
     }
 
     /// The next sample, unless it was due after the overlap.
-    fn take(&mut self, ends_us: u64) -> Result<Option<Sample>, SamplesError> {
-        let Some(sample) = self.stored.take()? else { return Ok(None) };
+    fn take(&mut self, ends_us: u64) -> Result<Option<Sample>, MergeError> {
+        let damaged = |source| MergeError::Shard { index: self.index, source };
+        let Some(sample) = self.stored.take().map_err(damaged)? else { return Ok(None) };
         let sample = moved(sample, self.shift_us);
         if sample.due_us < ends_us {
             return Ok(Some(sample));

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{MergeError, merge};
+use super::{MergeError, Merged, merge};
 use crate::facts::{HostFacts, MergedFacts, Rules, RunFacts, ShardFacts, StartFacts, TenantFact, VERSION, layout};
 use crate::record::{Lines, RunDir, read_facts};
 use crate::samples::sample::{Names, Outcome, ResultCheck, Sample, SampleKind};
@@ -160,7 +160,7 @@ fn merged(shards: &[Shard]) -> (Result<MergedFacts, MergeError>, tempfile::TempD
     // The last first: the order in which directories are named does not matter.
     let write = |(at, shard): (usize, &Shard)| shard.write(&place.path().join(format!("part-{at}")));
     let dirs: Vec<PathBuf> = shards.iter().enumerate().rev().map(write).collect();
-    (merge(&dirs, &place.path().join("all")), place)
+    (merge(&dirs, &place.path().join("all")).map(|merged| merged.facts), place)
 }
 
 /// Requests by the base's clock, milliseconds since the common start: number, due, done.
@@ -316,4 +316,42 @@ fn what_are_no_shards_of_one_rehearsal_is_named() {
     assert!(!place.path().join("all").exists());
     let error = merge(&[place.path().join("none")], &place.path().join("all")).unwrap_err().to_string();
     assert!(error.contains("is no run directory"), "{error}");
+}
+
+/// Merges the driver's directory and two followers', of which the second was damaged.
+fn merged_with_damage(damage: impl FnOnce(&Path)) -> (Result<Merged, MergeError>, tempfile::TempDir) {
+    let place = tempfile::tempdir().unwrap();
+    let shards =
+        [Shard::driver().request(4, 100), Shard::follower(1, 2_000), Shard::follower(2, 2_000).request(6, 200)];
+    let write = |(at, shard): (usize, &Shard)| shard.write(&place.path().join(format!("part-{at}")));
+    let dirs: Vec<PathBuf> = shards.iter().enumerate().map(write).collect();
+    damage(place.path());
+    (merge(&dirs, &place.path().join("all")), place)
+}
+
+#[test]
+fn a_shard_that_is_damaged_counts_as_missing_and_is_named() {
+    for (file, says) in [
+        (layout::RUN.to_owned(), "part-2/run.json\" line"),
+        (layout::TIMELINE.to_owned(), "timeline.jsonl\" line 1 is damaged"),
+        (format!("{}/part-00000.parquet", layout::SAMPLES), "the samples of shard 2 cannot be read"),
+    ] {
+        let (merged, place) =
+            merged_with_damage(|place| std::fs::write(place.join("part-2").join(&file), "{\n").unwrap());
+        let merged = merged.unwrap();
+        assert_eq!((merged.facts.present, merged.facts.unlike), (vec![0, 1], vec![]));
+        assert_eq!(merged.damaged.len(), 1);
+        assert!(merged.damaged[0].to_string().contains(says), "{}", merged.damaged[0]);
+        assert_eq!(requests(&place).iter().map(|request| request.0).collect::<Vec<_>>(), [4]);
+    }
+}
+
+#[test]
+fn without_the_driver_s_directory_nothing_is_merged() {
+    for file in [layout::RUN.to_owned(), format!("{}/part-00000.parquet", layout::SAMPLES)] {
+        let (merged, place) =
+            merged_with_damage(|place| std::fs::write(place.join("part-0").join(&file), "{\n").unwrap());
+        assert!(merged.is_err());
+        assert!(!place.path().join("all").exists());
+    }
 }

@@ -21,6 +21,7 @@ use super::sender::{Item, Recorder, channel};
 use crate::facts::layout;
 use crate::samples::sample::Names;
 use crate::samples::{PartWriter, SamplesError, compact, part_path};
+use crate::timeline::{TimelineEvent, What};
 use crate::words::limits::{SAMPLES_PART_SECONDS, SAMPLES_PER_PART_MAX};
 use crate::words::time::RunClock;
 
@@ -58,7 +59,7 @@ impl Writer {
     ) -> Result<(Recorder, Self), RecordError> {
         let failed_to_start = |source| RecordError::Write { path: dir.to_owned(), source };
         let phases = phases.map(|file| Announcer::start(file, clock)).transpose().map_err(failed_to_start)?;
-        let files = Files::create(dir, names, phases)?;
+        let files = Files::create(dir, clock, names, phases)?;
         let (recorder, items) = channel(clock);
         let thread = std::thread::Builder::new()
             .name("recorder".into())
@@ -79,6 +80,7 @@ impl Writer {
 
 /// The open files of a run directory.
 struct Files {
+    clock: RunClock,
     timeline: Lines,
     ledger: Lines,
     phases: Option<Announcer>,
@@ -89,8 +91,9 @@ struct Files {
 }
 
 impl Files {
-    fn create(dir: &Path, names: Names, phases: Option<Announcer>) -> Result<Self, RecordError> {
+    fn create(dir: &Path, clock: RunClock, names: Names, phases: Option<Announcer>) -> Result<Self, RecordError> {
         Ok(Self {
+            clock,
             timeline: Lines::create(dir.join(layout::TIMELINE))?,
             ledger: Lines::create(dir.join(layout::LEDGER))?,
             phases,
@@ -109,7 +112,13 @@ impl Files {
             while items.recv().is_ok() {}
         }
         let told = self.phases.take().map_or(Ok(()), Announcer::finish);
-        outcome.map(|()| told)
+        outcome?;
+        if let Err(error) = &told {
+            let what = What::PhasesUntold { reason: error.to_string() };
+            self.timeline.add(&TimelineEvent { at_us: self.clock.now_us(), what })?;
+            self.timeline.flush()?;
+        }
+        Ok(told)
     }
 
     fn write_until_closed(&mut self, items: &Receiver<Item>) -> Result<(), RecordError> {
@@ -213,7 +222,6 @@ mod tests {
     use super::*;
     use crate::facts::{LedgerEntry, WriteOutcome};
     use crate::record::RunDir;
-    use crate::timeline::What;
 
     #[test]
     fn what_is_sent_is_in_the_run_directory_when_the_writer_has_finished() {
@@ -228,5 +236,22 @@ mod tests {
         let timeline = std::fs::read_to_string(run.path().join(layout::TIMELINE)).unwrap();
         assert_eq!(timeline, "{\"at_us\":0,\"event\":\"run_started\",\"version\":1}\n");
         assert!(std::fs::read_to_string(run.path().join(layout::LEDGER)).unwrap().contains("\"id\":7"));
+    }
+    #[test]
+    fn that_the_phase_file_could_not_be_written_is_told_by_the_timeline_and_ends_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&place.path().join("run")).unwrap();
+        // Every write to this device fails for want of space.
+        let phases = PhaseFile::on("/dev/full".as_ref()).unwrap();
+        let failed = |error: &RecordError| panic!("{error}");
+        let (recorder, writer) =
+            Writer::start(run.path(), RunClock::start(), Names::default(), Some(phases), failed).unwrap();
+        recorder.event_at(0, What::RunEnded { complete: true });
+        drop(recorder);
+        assert!(writer.finish().unwrap().is_err());
+        let timeline = std::fs::read_to_string(run.path().join(layout::TIMELINE)).unwrap();
+        let lines: Vec<&str> = timeline.lines().collect();
+        assert!(lines[0].contains("run_ended") && lines[1].contains("phases_untold"), "{timeline}");
+        assert!(lines[1].contains("No space left on device"), "{timeline}");
     }
 }

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::replay::Spool;
-use crate::scenario::Scenario;
 use crate::scenario::plan::StepKind;
 use crate::scenario::resolved::{Order, Staging};
+use crate::scenario::{Finding, Level, Scenario};
 use crate::timeline::{PHASES_FORMAT, PHASES_VERSION, PhasesHeader};
 use crate::words::shard::Shard;
 
@@ -42,6 +42,19 @@ impl Part {
             () if self.phase_file.is_some() && self.start_at.is_none() => Err(PartError::PhasesWithoutStart),
             () => Ok(()),
         }
+    }
+
+    /// What will differ from one process that replays everything.
+    pub fn warning(&self, spool: &Spool) -> Option<Finding> {
+        let requests = spool.totals().ids_of_others;
+        (self.shard.is_one_of_several() && requests > 0).then(|| Finding {
+            level: Level::Warning,
+            message: format!("{requests} requests send ids that the server gave to another session"),
+            hint: Some(
+                "where that session is another shard's, they are sent as captured, and find what is there, if anything;                  divergence.ids.unfilled counts them"
+                    .to_owned(),
+            ),
+        })
     }
 
     /// The header of the phase file, where there is one.

@@ -175,7 +175,7 @@ async fn prepare(
     if refuse(&findings) {
         return Err(RehearsalError::Refused(findings));
     }
-    findings.iter().for_each(|finding| say(&finding.to_string()));
+    findings.iter().chain(&request.part.warning(&spool)).for_each(|finding| say(&finding.to_string()));
     descriptors::check(connections(scenario, &spool, request.part.shard)?, descriptors::raise())?;
     let account = launcher.account();
     let installations = installations(scenario, cache, account, request.installing, say).await.map_err(lacks)?;
@@ -210,20 +210,20 @@ async fn measure(
     let (scenario, shard) = (request.scenario, request.part.shard);
     let endpoint = staging.endpoint.clone();
     let start = agreed_start(request, &staging, signals, say).await?;
-    let mut facts = begin(request, &spool, &staging, run_dir).await?;
+    let mut facts = known(request, &spool, &staging).await;
     let tenants = spool.tenants().into_iter().map(|tenant| tenant.tenant).collect();
     let names = Names { tenants, databases: facts.databases.clone(), endpoints: facts.endpoints.clone() };
     let clock = RunClock::start();
-    let start_us = place_start(start.as_ref(), clock, &mut facts, run_dir)?;
+    // A start that was missed leaves nothing behind.
+    let start_us = start.as_ref().map_or(Ok(us(LEAD)), |start| start.place(clock))?;
+    facts.start = start.map(|start| start.facts(start_us));
+    begin(&facts, &spool, run_dir)?;
     let phases = phases.map(|file| file.starting_at(start_us));
     let canceller = signals.canceller();
     // Going on without a record of it would be of no use to anybody.
     let failed = move |_: &RecordError| canceller.cancel("a failure of the recorder");
     let (recorder, writer) = Writer::start(run_dir.path(), clock, names, phases, failed)?;
-    recorder.event_at(0, What::RunStarted { version: VERSION });
-    if let Some(version) = &facts.server_before {
-        recorder.event(What::ServerSeen { side: Side::Before, version: version.clone() });
-    }
+    tell_begin(&recorder, &facts);
     let measuring = Measuring::start(scenario, &spool, &endpoint, &recorder, shard, start_us)?;
     let mut context = context(request, staging, run_dir, launcher, &recorder, signals);
     let mut score = Score {
@@ -281,30 +281,8 @@ async fn agreed_start(
     awaited.map(Some).map_err(RehearsalError::Interrupted)
 }
 
-/// The microsecond of the run at which the workload's first moment lies; an agreed one is noted in `run.json`.
-fn place_start(
-    start: Option<&Start>,
-    clock: RunClock,
-    facts: &mut RunFacts,
-    run_dir: &RunDir,
-) -> Result<u64, RehearsalError> {
-    let Some(start) = start else { return Ok(us(LEAD)) };
-    let start_us = clock.to_us(start.at);
-    if start_us == 0 {
-        return Err(start.missed().into());
-    }
-    facts.start = Some(start.facts(start_us));
-    run_dir.write_facts(facts)?;
-    Ok(start_us)
-}
-
-/// Writes what is known before the first phase.
-async fn begin(
-    request: &Request<'_>,
-    spool: &Spool,
-    staging: &Staging,
-    run_dir: &RunDir,
-) -> Result<RunFacts, RehearsalError> {
+/// What is known before the first phase.
+async fn known(request: &Request<'_>, spool: &Spool, staging: &Staging) -> RunFacts {
     let version_before = match staging.version_before {
         Some(version) => Some(version),
         None => server_version(&staging.endpoint).await.ok(),
@@ -320,11 +298,22 @@ async fn begin(
         plan: request.plan.clone(),
         shard,
     };
-    let facts = run_facts(request.scenario, spool, known);
+    run_facts(request.scenario, spool, known)
+}
+
+/// Writes what is known before the first phase.
+fn begin(facts: &RunFacts, spool: &Spool, run_dir: &RunDir) -> Result<(), RunDirError> {
     run_dir.write_tenants(&spool.tenants())?;
     run_dir.write_statements(spool.statements())?;
-    run_dir.write_facts(&facts)?;
-    Ok(facts)
+    run_dir.write_facts(facts)
+}
+
+/// Opens the timeline.
+fn tell_begin(recorder: &Recorder, facts: &RunFacts) {
+    recorder.event_at(0, What::RunStarted { version: VERSION });
+    if let Some(version) = &facts.server_before {
+        recorder.event(What::ServerSeen { side: Side::Before, version: version.clone() });
+    }
 }
 
 fn context(

@@ -13,10 +13,14 @@ use crate::facts::StartFacts;
 use crate::server::connect::ConnectError;
 use crate::server::control;
 use crate::server::endpoint::Endpoint;
-use crate::words::time::format_duration;
+use crate::words::time::{RunClock, format_duration};
 
 /// Everything is got ready in this time before the start: a last look at the clock, files, connections.
 pub const GET_READY: Duration = Duration::from_secs(5);
+
+/// What must be left of it when the last look at the clock is done: a start with less lead would be missed while the run
+/// directory is begun.
+const LEAD_MIN: Duration = Duration::from_secs(1);
 
 /// A start further away than this is a mistake in the date.
 const AHEAD_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -86,9 +90,19 @@ impl Start {
         }
     }
 
-    /// The start as one that cannot be kept any more.
-    pub fn missed(&self) -> StartError {
-        StartError::Past { start_at: self.start_at, now: timestamp(self.start_at.as_microsecond(), self.at.elapsed()) }
+    /// The microsecond of the run that `clock` counts at which it lies.
+    ///
+    /// # Errors
+    /// A start to which less than [`LEAD_MIN`] is left.
+    pub fn place(&self, clock: RunClock) -> Result<u64, StartError> {
+        let workload_us = clock.to_us(self.at);
+        let lead_us = workload_us.saturating_sub(clock.now_us());
+        if u128::from(lead_us) >= LEAD_MIN.as_micros() {
+            return Ok(workload_us);
+        }
+        let now = timestamp(self.start_at.as_microsecond(), self.at.elapsed());
+        let ahead = self.at.saturating_duration_since(Instant::now());
+        Err(StartError::Past { start_at: self.start_at, now: now.checked_sub(ahead).unwrap_or(now) })
     }
 }
 
@@ -118,7 +132,7 @@ pub async fn await_start(
         signal = wait(cancelled) => return Ok(Err(signal)),
     };
     let start_us = start_at.as_microsecond();
-    match reading.instant_of(start_us).filter(|at| *at > Instant::now()) {
+    match reading.instant_of(start_us) {
         Some(at) => Ok(Ok(Start { at, start_at, reading })),
         None => Err(StartError::Past { start_at, now: timestamp(reading.database_us, reading.at.elapsed()) }),
     }
@@ -184,6 +198,19 @@ mod tests {
         let facts = start.facts(7);
         assert_eq!((facts.clock_offset_us, facts.clock_round_trip_us, facts.workload_us), (-3_600_000_000, 300, 7));
         assert_eq!(facts.at, "2026-01-05T09:01:00Z");
+    }
+
+    #[test]
+    fn a_start_that_came_too_near_while_all_was_got_ready_is_refused() {
+        let now = Instant::now();
+        let start_at = "2026-01-05T09:01:00Z".parse::<Timestamp>().unwrap();
+        let place = |at| Start { at, start_at, reading: reading(now) }.place(RunClock::start());
+        let ahead = place(now + Duration::from_secs(60)).unwrap();
+        assert!(ahead > 0 && ahead <= 60_000_000, "{ahead}");
+        for near in [now - Duration::from_secs(3), now, now + LEAD_MIN] {
+            let error = place(near).unwrap_err().to_string();
+            assert!(error.contains("the start at 2026-01-05T09:01:00Z cannot be kept"), "{error}");
+        }
     }
 
     #[test]

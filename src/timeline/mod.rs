@@ -143,10 +143,14 @@ pub enum What {
         database: String,
         reason: String,
     },
+    /// The phase file could not be written to its end, so that the other shards were not told everything, and why.
+    PhasesUntold {
+        reason: String,
+    },
     Interrupted {
         signal: String,
     },
-    /// Always the last line of a run that was not killed. `complete` when every phase was seen to its end.
+    /// The last line of a run that was not killed, but for `PhasesUntold`. `complete` when every phase was seen to its end.
     RunEnded {
         complete: bool,
     },

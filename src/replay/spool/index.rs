@@ -44,6 +44,8 @@ pub struct Totals {
     pub lost: u64,
     /// Replayed requests without a tenant.
     pub unmapped: u64,
+    /// Requests that send ids which the server gave to another session.
+    pub ids_of_others: u64,
     /// Microseconds from captured time 0 to the last event.
     pub span_us: u64,
     /// Requests that cannot be sent again, by reason.

@@ -262,6 +262,7 @@ impl Pass {
         let (database, number) = (known_ids::Database::named(&live.session.database), live.session.number);
         let IdsOfRequest { marks, waits: id_waits } =
             self.known_ids.take(known_ids::Captured { request: &request, number, event, database }, &self.texts);
+        self.index.totals.ids_of_others += u64::from(!id_waits.is_empty());
         let (ids, maps_ids) = (marks.encoded(), marks.maps());
         let held = Held::new(request, event, tenant, body, sending);
         let mut held = Held { rows, ids, maps_ids, id_waits, ..held };

@@ -27,7 +27,7 @@ use crate::workload;
 use crate::workload::record::{Header, Record};
 
 /// Raised with every change of the layout or of what the pass decides.
-const VERSION: u32 = 14;
+const VERSION: u32 = 15;
 
 const MAGIC: &[u8; 8] = b"pgrspool";
 const TAIL_BYTES: usize = 16;
