@@ -31,7 +31,7 @@ pub(super) struct Course {
     pub order: Option<OrderKept>,
     /// Requests that a read-only replay left out.
     pub writes_left_out: Option<u64>,
-    /// Settings and the like that new connections did not take after old ones were lost.
+    /// Settings and the like of sessions that new connections did not take.
     pub settings_lost: u64,
     /// What became of ids that the server generates.
     pub ids: Option<IdsMapped>,

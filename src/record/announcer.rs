@@ -74,16 +74,18 @@ impl Announcer {
     }
 }
 
-/// Writes until the last sender is gone. After a failed write the rest of the file could not be read, so that nothing follows.
+/// Writes until the last sender is gone. What could not be written is tried again, since storage may come back.
 fn announce_all(file: &mut PhaseFile, waiting: &Receiver<TimelineEvent>, clock: RunClock) -> io::Result<()> {
     loop {
-        match waiting.recv_timeout(ALIVE_INTERVAL) {
-            Ok(event) => file.add(&event)?,
+        // What fails is still to be written, and what counts is whether it can be at the end.
+        let _ = match waiting.recv_timeout(ALIVE_INTERVAL) {
+            Ok(event) => file.add(&event),
+            Err(RecvTimeoutError::Timeout) if file.is_behind() => file.flush(),
             Err(RecvTimeoutError::Timeout) => {
-                file.add(&TimelineEvent { at_us: clock.now_us(), what: What::DriverAlive })?;
+                file.add(&TimelineEvent { at_us: clock.now_us(), what: What::DriverAlive })
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        }
+            Err(RecvTimeoutError::Disconnected) => return file.flush(),
+        };
     }
 }
 

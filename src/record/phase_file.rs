@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::rundir::RunDirError;
-use crate::timeline::{PhaseEvent, PhasesHeader, TimelineEvent};
+use crate::timeline::{PhaseEvent, PhasesHeader, TimelineEvent, What};
 
 /// A phase file that this process writes. One in which nothing was announced goes when it is dropped.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct PhaseFile {
     file: File,
     starts_us: u64,
     has_events: bool,
+    /// Of lines whose write failed, or only came to a part.
+    unwritten: Vec<u8>,
 }
 
 impl PhaseFile {
@@ -29,9 +31,9 @@ impl PhaseFile {
             _ => RunDirError::Write { path: path.to_owned(), source },
         };
         let file = File::options().append(true).create_new(true).open(path).map_err(failed)?;
-        let mut created = Self { path: path.to_owned(), file, starts_us: 0, has_events: false };
+        let mut created = Self { path: path.to_owned(), file, starts_us: 0, has_events: false, unwritten: Vec::new() };
         let line = serde_json::to_vec(header).map_err(io::Error::from);
-        line.and_then(|line| created.add_line(line)).map_err(failed)?;
+        line.and_then(|line| created.add_line(&line)).map_err(failed)?;
         Ok(created)
     }
 
@@ -41,25 +43,42 @@ impl PhaseFile {
         self
     }
 
-    /// Appends an event.
+    /// Appends an event, behind what could not be written before.
     pub(super) fn add(&mut self, event: &TimelineEvent) -> io::Result<()> {
-        self.has_events = true;
+        self.has_events |= event.what != What::DriverAlive;
         let signed = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
         let at_us = signed(event.at_us).saturating_sub(signed(self.starts_us));
         let line = serde_json::to_vec(&PhaseEvent { at_us, what: event.what.clone() }).map_err(io::Error::from);
-        line.and_then(|line| self.add_line(line))
+        line.and_then(|line| self.add_line(&line))
     }
 
     /// One that goes to a file that is there already, without a header.
     #[cfg(test)]
     pub(super) fn on(path: &Path) -> io::Result<Self> {
         let file = File::options().append(true).open(path)?;
-        Ok(Self { path: path.to_owned(), file, starts_us: 0, has_events: true })
+        Ok(Self { path: path.to_owned(), file, starts_us: 0, has_events: true, unwritten: Vec::new() })
     }
 
-    fn add_line(&mut self, mut line: Vec<u8>) -> io::Result<()> {
-        line.push(b'\n');
-        self.file.write_all(&line)?;
+    /// Whether something is still to be written.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    fn add_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.unwritten.extend_from_slice(line);
+        self.unwritten.push(b'\n');
+        self.flush()
+    }
+
+    /// Writes what is still to be written.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while self.is_behind() {
+            let written = self.file.write(&self.unwritten)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.unwritten.drain(..written);
+        }
         // Over a network file system other machines may see only what was synced.
         self.file.sync_data()
     }
@@ -78,7 +97,7 @@ impl Drop for PhaseFile {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::timeline::{PHASES_FORMAT, PHASES_VERSION, Phase, PhaseReader, What};
+    use crate::timeline::{PHASES_FORMAT, PHASES_VERSION, Phase, PhaseReader};
 
     fn header() -> PhasesHeader {
         PhasesHeader {

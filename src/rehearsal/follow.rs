@@ -86,8 +86,12 @@ impl Following<'_> {
                 (file, found)
             });
             let found = tokio::select! {
+                biased;
                 looked = looked => looked,
-                () = sleep_until(lost_at) => return Ended::Lost(lost(path, reader.has_begun(), None)),
+                () = sleep_until(lost_at) => return match self.measuring.has_replayed() {
+                    true => Ended::Orderly,
+                    false => Ended::Lost(format!("cannot follow the driver: reading \"{}\" takes too long", path.display())),
+                },
                 signal = wait(&mut self.cancelled) => return Ended::Signal(signal),
             };
             let Ok((read, found)) = found else { return Ended::Lost("reading the phase file panicked".to_owned()) };

@@ -3,6 +3,7 @@
 //! Takes the scenario, the spool and the endpoint; starts all three and stops them again, each owned and awaited. Must
 //! not know the phases or the steps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -68,8 +69,13 @@ pub fn pace(scenario: &Scenario, spool: &Spool, shard: Shard) -> Pace {
 pub fn replayed_at_once(scenario: &Scenario, spool: &Spool, copies: &[u16]) -> usize {
     let at_once = spool.connections_at_once(copies);
     let Some(pool) = scenario.clients.pool else { return at_once };
-    let pooled = spool.connections_by_login(copies).into_values().map(|sessions| sessions.min(pool.size as usize));
-    at_once.min(pooled.sum())
+    let pooled =
+        |sessions: BTreeMap<_, usize>| sessions.into_values().map(|sessions| sessions.min(pool.size as usize)).sum();
+    match pool.reuse {
+        // What no session has at the moment stays open.
+        true => pooled(spool.sessions_by_login(copies)),
+        false => at_once.min(pooled(spool.connections_by_login(copies))),
+    }
 }
 
 /// Connections that replay and probes of a shard have at one moment, at most.

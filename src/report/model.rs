@@ -212,7 +212,7 @@ pub struct Trust {
     /// Requests that a read-only replay left out, since they write; null otherwise.
     #[serde(default)]
     pub writes_left_out: Option<u64>,
-    /// Settings, prepared statements and the like of sessions that new connections did not take after old ones were lost.
+    /// Settings, prepared statements and the like of sessions that new connections did not take.
     #[serde(default)]
     pub settings_lost: u64,
     /// Empty if the measurement can be trusted.

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
@@ -217,9 +217,17 @@ impl Connection {
 
     /// Whether an idle session has ended, as far as can be told without waiting.
     pub async fn lost_already(&mut self) -> Option<ConnectError> {
-        // What has arrived shows only once the runtime has looked at its sockets again.
-        tokio::task::yield_now().await;
-        tokio::time::timeout(Duration::ZERO, self.wait_lost()).await.ok()
+        let mut lost = std::pin::pin!(self.wait_lost());
+        // What has arrived shows only once the runtime has looked at its sockets again, and an end behind the server's last
+        // words once more. Not by a timeout of nothing, for which the runtime's timer takes a millisecond.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+            let seen = poll_fn(|context| Poll::Ready(lost.as_mut().poll(context))).await;
+            if let Poll::Ready(error) = seen {
+                return Some(error);
+            }
+        }
+        None
     }
 
     /// Has the runtime that calls it look after an idle session from now on.

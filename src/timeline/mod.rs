@@ -117,8 +117,8 @@ pub enum What {
     WritesLeftOut {
         requests: u64,
     },
-    /// The end of a replay in which connections were lost: settings, prepared statements and the like of their sessions that
-    /// new connections did not take.
+    /// The end of a replay: settings, prepared statements and the like that sessions had, at the capture's start or before their
+    /// connections were lost, and that new connections did not take.
     SettingsLost {
         settings: u64,
     },

@@ -98,7 +98,6 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
     }
     let skipped = state.skipping && next.facts.part.inside;
     let gave_up_us = context.gives_up_us(next, state, queued_us).unwrap_or_default();
-    let by_pool = !skipped && context.pool_gives_up_us(next, state, queued_us) == Some(gave_up_us);
     let mut sample = unsent(about, next);
     sample.deadline_us = context.patience(&next.facts).deadline.as_micros() as u64;
     // Expired at its deadline, even if nobody looked at that moment; skipped when its turn came.
@@ -107,7 +106,7 @@ pub(super) fn give_up(context: &Context, about: About, state: &mut State, next: 
         sample.due_us = sample.done_us;
     }
     sample.outcome = if skipped { Outcome::Skipped } else { Outcome::Expired };
-    sample.message = by_pool.then(|| NO_SLOT.into());
+    sample.message = (!skipped && queued_us.is_some()).then(|| NO_SLOT.into());
     context.book.offer();
     context.book.sample(sample);
     state.skipping = context.skips_after(&next.facts);

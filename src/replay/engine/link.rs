@@ -205,6 +205,9 @@ impl Link {
             && let Some(connection) = self.connection.take()
         {
             self.restore(connection).await;
+            if self.connection.is_none() {
+                self.lease.let_go();
+            }
         }
     }
 

@@ -104,7 +104,7 @@ impl EngineReport {
         self.counts.left_out
     }
 
-    /// Settings and the like that a new connection did not take after an old one was lost.
+    /// Settings and the like that a session had and a new connection did not take.
     pub fn restores_failed(&self) -> u64 {
         self.counts.restores_failed
     }

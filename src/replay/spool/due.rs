@@ -87,12 +87,22 @@ impl Spool {
 
     /// The same for each captured database and user.
     pub fn connections_by_login(&self, copies: &[u16]) -> BTreeMap<(String, String), usize> {
+        self.by_login(copies).into_iter().map(|(login, sessions)| (login, Session::most_at_once(sessions))).collect()
+    }
+
+    /// The sessions of each captured database and user, over the whole replay.
+    pub fn sessions_by_login(&self, copies: &[u16]) -> BTreeMap<(String, String), usize> {
+        let count = |sessions: Vec<(&Session, u16)>| sessions.into_iter().map(|(_, copies)| usize::from(copies)).sum();
+        self.by_login(copies).into_iter().map(|(login, sessions)| (login, count(sessions))).collect()
+    }
+
+    fn by_login(&self, copies: &[u16]) -> BTreeMap<(String, String), Vec<(&Session, u16)>> {
         let mut sessions: BTreeMap<(String, String), Vec<(&Session, u16)>> = BTreeMap::new();
         for session in self.sessions() {
             let copies = copies.get(session.number as usize).copied().unwrap_or_default();
             sessions.entry((session.database.clone(), session.user.clone())).or_default().push((session, copies));
         }
-        sessions.into_iter().map(|(login, sessions)| (login, Session::most_at_once(sessions))).collect()
+        sessions
     }
 }
 
@@ -148,6 +158,8 @@ mod tests {
         };
         let handed_on = [open(0, 1), close(5, 1), open(5, 2), close(7, 2), open(8, 3), end(3)];
         assert_eq!((at_once(&handed_on, 1), at_once(&handed_on, 4)), (1, 4));
+        let in_all = Spool::from_lines(&handed_on, DatabaseNames::new()).sessions_by_login(&[2; 3]);
+        assert_eq!(in_all.into_values().collect::<Vec<_>>(), [6], "a pool may keep what each of them opened");
         let momentary = [open(5, 1), close(5, 1), open(5, 2), close(5, 2), open(5, 3), close(6, 3), end(3)];
         assert_eq!(at_once(&momentary, 1), 3, "nobody knows which came first");
     }
