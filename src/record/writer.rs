@@ -237,6 +237,7 @@ mod tests {
         assert_eq!(timeline, "{\"at_us\":0,\"event\":\"run_started\",\"version\":1}\n");
         assert!(std::fs::read_to_string(run.path().join(layout::LEDGER)).unwrap().contains("\"id\":7"));
     }
+
     #[test]
     fn that_the_phase_file_could_not_be_written_is_told_by_the_timeline_and_ends_nothing() {
         let place = tempfile::tempdir().unwrap();
