@@ -51,7 +51,6 @@ impl Announcer {
     /// Hands over an event if it concerns other shards; never waits.
     pub fn announce(&mut self, event: &TimelineEvent) {
         if event.what.concerns_shards() {
-            // A thread that ended tells why at the end.
             self.has_dropped |= matches!(self.events.try_send(event.clone()), Err(TrySendError::Full(_)));
         }
     }
@@ -63,12 +62,15 @@ impl Announcer {
     pub fn finish(self) -> io::Result<()> {
         let Self { events, ended, has_dropped } = self;
         drop(events);
-        let seconds = FINISH_DEADLINE.as_secs();
-        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("nothing was written within {seconds} s"));
+        let late = |what: String| Err(io::Error::new(io::ErrorKind::TimedOut, what));
         match ended.recv_timeout(FINISH_DEADLINE) {
             Ok(outcome) if !has_dropped => outcome,
-            Ok(outcome) => outcome.and(Err(late())),
-            Err(RecvTimeoutError::Timeout) => Err(late()),
+            Ok(outcome) => {
+                outcome.and_then(|()| late(format!("more than {WAITING_MAX} events waited for the storage")))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                late(format!("the storage took longer than {} s at the end", FINISH_DEADLINE.as_secs()))
+            }
             Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("its thread panicked")),
         }
     }
@@ -92,18 +94,9 @@ fn announce_all(file: &mut PhaseFile, waiting: &Receiver<TimelineEvent>, clock: 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::phase_file::tests::header;
     use super::*;
-    use crate::timeline::{PHASES_FORMAT, PHASES_VERSION, Phase, PhaseReader, PhasesHeader};
-
-    fn header() -> PhasesHeader {
-        PhasesHeader {
-            format: PHASES_FORMAT.into(),
-            version: PHASES_VERSION,
-            start_at: "2026-01-05T10:00:00Z".into(),
-            workload_sha256: "ab".into(),
-            shards: 2,
-        }
-    }
+    use crate::timeline::{Phase, PhaseReader};
 
     #[test]
     fn what_concerns_other_shards_is_in_the_file_at_the_end() {

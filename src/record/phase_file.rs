@@ -1,6 +1,7 @@
 //! The driver's end of the phase file: what the other shards must know goes there as it is recorded.
 //!
-//! Takes events of the timeline and appends each in one write, so that a reader sees whole lines or a torn last one. Must not know who reads.
+//! Takes events of the timeline and appends each in one write, so that a reader sees whole lines or a torn last one; what a write
+//! left over goes before the next. Must not know who reads.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -95,11 +96,12 @@ impl Drop for PhaseFile {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::timeline::{PHASES_FORMAT, PHASES_VERSION, Phase, PhaseReader};
 
-    fn header() -> PhasesHeader {
+    /// The header of a rehearsal of two shards.
+    pub fn header() -> PhasesHeader {
         PhasesHeader {
             format: PHASES_FORMAT.into(),
             version: PHASES_VERSION,

@@ -172,12 +172,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_was_used_last_is_handed_on_first() {
-        let mut lot = Lot::new(3);
+    /// Two connections that two sessions left, one after the other.
+    fn two_idle(size: usize) -> Lot<&'static str, u32> {
+        let mut lot = Lot::new(size);
         assert_eq!([lot.claim(&"a", false), lot.claim(&"a", false)], [Claim::New, Claim::New]);
         lot.put("a", 1, 10);
         lot.put("a", 2, 20);
+        lot
+    }
+
+    #[test]
+    fn what_was_used_last_is_handed_on_first() {
+        let mut lot = two_idle(3);
         assert_eq!([lot.claim(&"a", false), lot.claim(&"a", false)], [Claim::Idle(2), Claim::Idle(1)]);
         assert_eq!((lot.open, lot.claim(&"a", false), lot.open), (2, Claim::New, 3));
     }
@@ -201,10 +207,7 @@ mod tests {
 
     #[test]
     fn what_nobody_used_for_long_is_taken_out() {
-        let mut lot = Lot::new(2);
-        assert_eq!([lot.claim(&"a", false), lot.claim(&"a", false)], [Claim::New, Claim::New]);
-        lot.put("a", 1, 10);
-        lot.put("a", 2, 20);
+        let mut lot = two_idle(2);
         assert_eq!((lot.take_unused(10), lot.open), (vec![1], 1));
         assert_eq!((lot.take_unused(u64::MAX), lot.open), (vec![2], 0));
     }

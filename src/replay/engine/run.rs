@@ -199,7 +199,10 @@ fn replay(
             let named = thread::Builder::new().name(format!("replay-{number}"));
             named.spawn_scoped(scope, working).map_err(EngineError::Thread)?;
         }
-        begins.into_iter().for_each(|begin| begin.send(()).unwrap_or_default());
+        for begin in begins {
+            // Each waits for it.
+            let _ = begin.send(());
+        }
         drop(reports);
         stand_over(&reported, &in_flight, recorder)
     });
